@@ -1,0 +1,3 @@
+//! The architecture as data: encodings, registers, syndromes, descriptors. No hardware here.
+
+pub mod encoding;
