@@ -1,6 +1,14 @@
 //! A machine for tests: registers in a map, and a log of what was done to it, one per thread.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use super::{
+    fp::FpRegs,
+    switch::{Frame, Next},
+};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
 use core::cell::RefCell;
 
 /// One thing that was done to the machine.
@@ -10,15 +18,40 @@ pub enum Event {
     Read(u32),
     /// An MSR of this value to the register with this encoding.
     Write(u32, u64),
+    /// TLB maintenance of EL2's own translation of this address, or of all for `u64::MAX`.
+    TlbEl2(u64),
+    /// TLB maintenance of everything of the current VMID.
+    TlbVm,
+    /// Cleaning of the data cache: start and size in bytes.
+    Clean(u64, u64),
+    /// Invalidation of all instruction caches.
+    InvalidateInstructions,
 }
 
+/// What the guest does next: changes registers, then calls the handler of the exit it takes.
+pub type Exit = Box<dyn FnOnce(*mut Frame) -> Next>;
+
 /// The machine's state.
-#[derive(Default)]
 pub struct Fake {
     /// Registers by [`iss`](crate::isa::encoding::Encoding::iss); absent ones read as zero.
     pub regs: BTreeMap<u32, u64>,
     /// Everything that was done, oldest first.
     pub log: Vec<Event>,
+    /// The FP and SIMD registers.
+    pub fp: FpRegs,
+    /// What the guest will do, next first.
+    pub script: VecDeque<Exit>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            regs: BTreeMap::new(),
+            log: Vec::new(),
+            fp: FpRegs::ZERO,
+            script: VecDeque::new(),
+        }
+    }
 }
 
 impl Fake {
@@ -47,4 +80,17 @@ pub fn with<R>(f: impl FnOnce(&mut Fake) -> R) -> R {
 /// Puts this thread's machine back to its reset state.
 pub fn reset() {
     with(|cpu| *cpu = Fake::default());
+}
+
+/// Notes that something was done to this thread's machine.
+pub fn log(event: Event) {
+    with(|cpu| cpu.log.push(event));
+}
+
+/// Plays the next exit of the script; a guest without a script has nothing to do and leaves.
+pub fn next_exit(frame: *mut Frame) -> Next {
+    match with(|cpu| cpu.script.pop_front()) {
+        Some(exit) => exit(frame),
+        None => Next::leave(),
+    }
 }
