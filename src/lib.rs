@@ -26,3 +26,6 @@ pub mod error;
 pub mod isa;
 
 pub mod cpu;
+
+pub mod mem;
+pub mod sync;
