@@ -29,3 +29,4 @@ pub mod cpu;
 
 pub mod mem;
 pub mod sync;
+pub mod vm;

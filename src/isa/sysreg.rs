@@ -176,7 +176,7 @@ macro_rules! define {
        $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal
        $class:ident $alias:tt $when:tt $reset:literal;)*) => {
         /// A register of the table; as a number, its place in a vCPU's saved file.
-        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "the architecture's names")]
+        #[expect(non_camel_case_types, reason = "the architecture's names")]
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u16)]
         pub enum SysReg { $($(#[$doc])* $name),* }
