@@ -1,0 +1,329 @@
+//! EL2's own map: the fixed virtual layout, and what is added to it after boot.
+//!
+//! | level 0 slot | what |
+//! |---|---|
+//! | 511 | the image, by section (`linker.ld`) |
+//! | 510 | the frame table: a word for every frame of RAM (`mem::frames`) |
+//! | 509 | the heap, linear |
+//! | 508 | devices, in the order they were asked for |
+//! | 507 | windows onto guest memory, one a CPU, empty when not in use |
+//! | 506 | what the boot loader left: device tree and bundle, read-only |
+//!
+//! There is no linear map of RAM: EL2 can't read or write a guest's memory but through
+//! [`with_window`].
+
+#![expect(unsafe_code, reason = "makes memory out of addresses")]
+
+use super::{
+    heap,
+    table::{TableError, Tables, Tree},
+};
+use crate::{
+    addr::{PAGE_SIZE, Pa, PaRange, Va},
+    cpu::{barrier, local, tlb},
+    isa::descriptor::{
+        Attributes, Geometry, LeafSize, Level,
+        stage1::{Access, MemoryKind, Regime},
+    },
+    mmio::Mmio,
+    sync::SpinLock,
+};
+use core::alloc::Layout;
+
+const fn slot(n: u64) -> u64 {
+    n << 39
+}
+
+const IMAGE: Va = Va::new(slot(511));
+/// The word of the frame at physical address 0; see [`frame_words`].
+const FRAME_TABLE: Va = Va::new(slot(510));
+const HEAP: Va = Va::new(slot(509));
+const DEVICES: Va = Va::new(slot(508));
+const WINDOWS: Va = Va::new(slot(507));
+const BOOT_DATA: Va = Va::new(slot(506));
+
+const BLOCK: u64 = LeafSize::Block2M.bytes();
+
+/// The most that one window shows: one block.
+pub const WINDOW_SIZE: u64 = BLOCK;
+
+/// A run of memory whose virtual and physical addresses differ by a constant.
+#[derive(Clone, Copy)]
+struct Linear {
+    va: Va,
+    pa: PaRange,
+}
+
+impl Linear {
+    fn to_pa(self, va: Va) -> Option<Pa> {
+        let offset = va.offset_from(self.va)?;
+        (offset < self.pa.size()).then(|| Pa::new(self.pa.start().as_u64() + offset))
+    }
+
+    fn to_va(self, pa: Pa) -> Option<Va> {
+        let offset = pa.offset_from(self.pa.start())?;
+        (offset < self.pa.size()).then(|| Va::new(self.va.as_u64() + offset))
+    }
+}
+
+/// The memory that holds tables: the image and the heap.
+struct Owned {
+    image: Linear,
+    heap: Linear,
+}
+
+impl Owned {
+    fn to_pa(&self, va: Va) -> Option<Pa> {
+        self.image.to_pa(va).or_else(|| self.heap.to_pa(va))
+    }
+
+    fn descriptor(&self, table: Pa, index: usize) -> *mut u64 {
+        let va = self
+            .image
+            .to_va(table)
+            .or_else(|| self.heap.to_va(table))
+            .expect("a translation table lies in EL2's own memory");
+        (va.as_u64() as *mut u64).wrapping_add(index)
+    }
+}
+
+impl Tables for Owned {
+    fn allocate(&mut self, count: usize) -> Option<Pa> {
+        let pages = heap::allocate_pages(count)?;
+        self.to_pa(Va::new(pages as u64))
+    }
+
+    fn free(&mut self, tables: Pa, count: usize) {
+        let pages = self.descriptor(tables, 0).cast();
+        // SAFETY: the pages came from `allocate`, and no walk reaches them any more.
+        unsafe { heap::free_pages(pages, count) }
+    }
+
+    fn read(&self, table: Pa, index: usize) -> u64 {
+        // SAFETY: the descriptor lies inside a table, which is mapped; the lock around the map
+        // keeps others away. Volatile, since the CPU's walker reads and writes it too.
+        unsafe { self.descriptor(table, index).read_volatile() }
+    }
+
+    fn write(&mut self, table: Pa, index: usize, descriptor: u64) {
+        // SAFETY: as above.
+        unsafe { self.descriptor(table, index).write_volatile(descriptor) }
+    }
+
+    fn publish(&mut self) {
+        barrier::dsb_ishst();
+        barrier::isb();
+    }
+
+    fn invalidate(&mut self, _: u64, address: u64, _: Level) {
+        tlb::invalidate_el2(Va::new(address));
+    }
+
+    fn invalidate_all(&mut self, _: u64) {
+        tlb::invalidate_el2_all();
+    }
+}
+
+struct Map {
+    tree: Tree<Va>,
+    owned: Owned,
+    regime: Regime,
+    next_device: Va,
+    next_boot_data: Va,
+}
+
+static MAP: SpinLock<Option<Map>> = SpinLock::new(None);
+
+impl Map {
+    fn attributes(&self, kind: MemoryKind, access: Access) -> Attributes {
+        Attributes::stage1(self.regime, kind, access)
+    }
+
+    fn map(&mut self, at: Va, to: PaRange, attributes: Attributes) -> Result<(), TableError> {
+        self.tree
+            .map(&mut self.owned, at, to, attributes, LeafSize::Block2M)
+    }
+}
+
+fn with<R>(f: impl FnOnce(&mut Map) -> R) -> R {
+    f(MAP.lock().as_mut().expect("stage1::init comes first"))
+}
+
+/// Takes over the map that `cpu/entry.S` made for the image at `image`, of `size` bytes, with
+/// `root` as its first table.
+pub fn init(image: PaRange, root: Pa, regime: Regime) {
+    *MAP.lock() = Some(Map {
+        tree: Tree::at(root, Geometry::EL2, 0),
+        owned: Owned {
+            image: Linear {
+                va: IMAGE,
+                pa: image,
+            },
+            heap: Linear {
+                va: HEAP,
+                pa: PaRange::between(Pa::new(0), Pa::new(0)),
+            },
+        },
+        regime,
+        next_device: DEVICES,
+        next_boot_data: BOOT_DATA,
+    });
+}
+
+/// Drops the identity map of the image, which only the jump to the fixed address needed.
+///
+/// # Errors
+///
+/// A [`TableError`] when it was not there.
+pub fn drop_identity_map() -> Result<(), TableError> {
+    with(|map| {
+        let image = map.owned.image.pa.start().align_down(BLOCK).as_u64();
+        map.tree.unmap(&mut map.owned, Va::new(image), BLOCK)
+    })
+}
+
+/// Maps a device's registers for good.
+///
+/// # Errors
+///
+/// A [`TableError`] when the range is no possible address or there is no memory for tables.
+pub fn map_device(registers: PaRange) -> Result<Mmio, TableError> {
+    let (pages, offset) = whole_pages(registers)?;
+    let at = with(|map| {
+        let at = map.next_device;
+        let attributes = map.attributes(MemoryKind::Device, Access::ReadWrite);
+        map.map(at, pages, attributes)?;
+        // A hole after each device, so that running off its end faults.
+        map.next_device = after(at, pages.size() + PAGE_SIZE)?;
+        Ok(at)
+    })?;
+    let base = (at.as_u64() + offset) as *mut u8;
+    // SAFETY: the window was just mapped as device memory, for good, and nowhere else.
+    Ok(unsafe { Mmio::new(base, registers.size() as usize) })
+}
+
+/// Maps what the boot loader left in memory, read-only and for good.
+///
+/// # Errors
+///
+/// A [`TableError`] when the range is no possible address or there is no memory for tables.
+pub fn map_boot_data(data: PaRange) -> Result<&'static [u8], TableError> {
+    let (pages, offset) = whole_pages(data)?;
+    let at = with(|map| {
+        // The same place within a block on both sides, so that blocks can be used.
+        let at = after(map.next_boot_data, pages.start().as_u64() % BLOCK)?;
+        let attributes = map.attributes(MemoryKind::Normal, Access::ReadOnly);
+        map.map(at, pages, attributes)?;
+        map.next_boot_data = after(at, pages.size() + BLOCK)?.align_down(BLOCK);
+        Ok(at)
+    })?;
+    let start = (at.as_u64() + offset) as *const u8;
+    // SAFETY: the range was just mapped as readable normal memory, for good; it is kept out of the
+    // frames that are given to guests, so nobody writes it.
+    Ok(unsafe { core::slice::from_raw_parts(start, data.size() as usize) })
+}
+
+/// Makes the heap: maps `memory`, whole blocks, and gives it to the allocator. Once.
+///
+/// # Errors
+///
+/// A [`TableError`] when it is no possible address or there is no memory for tables.
+pub fn add_heap(memory: PaRange) -> Result<(), TableError> {
+    with(|map| {
+        let attributes = map.attributes(MemoryKind::Normal, Access::ReadWrite);
+        map.map(HEAP, memory, attributes)?;
+        map.owned.heap.pa = memory;
+        Ok(())
+    })?;
+    // SAFETY: the memory was just mapped, for good, and is nobody else's: it is kept out of the
+    // frames that are given to guests.
+    unsafe { heap::extend(HEAP.as_u64() as usize, memory.size() as usize) }
+    Ok(())
+}
+
+/// Maps the words of the frame table for the frames of `ram`, whole blocks, with memory from the
+/// heap, and returns the first.
+///
+/// # Errors
+///
+/// A [`TableError`] when there is no memory for words or tables.
+pub fn frame_words(ram: PaRange) -> Result<*mut u64, TableError> {
+    const WORDS_PER_PAGE: u64 = PAGE_SIZE / size_of::<u64>() as u64;
+    let pages = ram.size() / PAGE_SIZE / WORDS_PER_PAGE;
+    let backing = heap::allocate_pages(pages as usize).ok_or(TableError::OutOfTables)?;
+    let at = after(
+        FRAME_TABLE,
+        ram.start().as_u64() / PAGE_SIZE * size_of::<u64>() as u64,
+    )?;
+    with(|map| {
+        let backing = to_pa_in(map, backing)?;
+        let to = PaRange::new(backing, pages * PAGE_SIZE).ok_or(TableError::OutOfRange)?;
+        let attributes = map.attributes(MemoryKind::Normal, Access::ReadWrite);
+        map.map(at, to, attributes)
+    })?;
+    Ok(at.as_u64() as *mut u64)
+}
+
+/// Shows `f` the memory at `range`, which lies within one block, for as long as it runs.
+///
+/// # Errors
+///
+/// A [`TableError`] when the range is more than a block or there is no memory for tables.
+pub fn with_window<R>(
+    range: PaRange,
+    f: impl FnOnce(*mut u8, usize) -> R,
+) -> Result<R, TableError> {
+    let (pages, offset) = whole_pages(range)?;
+    let within = pages.start().as_u64() % BLOCK;
+    if within + pages.size() > BLOCK {
+        return Err(TableError::OutOfRange);
+    }
+    // A block of its own and one that stays empty for each CPU.
+    let at = after(WINDOWS, local::this().index as u64 * 2 * BLOCK + within)?;
+    with(|map| {
+        let attributes = map.attributes(MemoryKind::Normal, Access::ReadWrite);
+        map.map(at, pages, attributes)
+    })?;
+    let result = f((at.as_u64() + offset) as *mut u8, range.size() as usize);
+    with(|map| map.tree.unmap(&mut map.owned, at, pages.size()))?;
+    Ok(result)
+}
+
+/// Returns the physical address of something in the image or the heap.
+pub fn to_pa(pointer: *const u8) -> Option<Pa> {
+    with(|map| to_pa_in(map, pointer).ok())
+}
+
+/// Returns where EL2 sees physical memory of the image or the heap.
+pub fn to_pointer(pa: Pa) -> Option<*mut u8> {
+    with(|map| {
+        let va = map
+            .owned
+            .image
+            .to_va(pa)
+            .or_else(|| map.owned.heap.to_va(pa))?;
+        Some(va.as_u64() as *mut u8)
+    })
+}
+
+fn to_pa_in(map: &Map, pointer: *const u8) -> Result<Pa, TableError> {
+    map.owned
+        .to_pa(Va::new(pointer as u64))
+        .ok_or(TableError::OutOfRange)
+}
+
+fn after(va: Va, bytes: u64) -> Result<Va, TableError> {
+    va.checked_add(bytes).ok_or(TableError::OutOfRange)
+}
+
+/// Returns the pages that hold `range`, and where in the first of them it starts.
+fn whole_pages(range: PaRange) -> Result<(PaRange, u64), TableError> {
+    let start = range.start().align_down(PAGE_SIZE);
+    let end = range
+        .end()
+        .checked_add(PAGE_SIZE - 1)
+        .ok_or(TableError::OutOfRange)?
+        .align_down(PAGE_SIZE);
+    let offset = range.start().as_u64() - start.as_u64();
+    Ok((PaRange::between(start, end), offset))
+}
