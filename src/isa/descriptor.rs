@@ -178,7 +178,7 @@ impl PaSize {
     /// The bits behind each encoding of PARange, and of PS in the control registers.
     const BITS: [u32; 6] = [32, 36, 40, 42, 44, 48];
 
-    /// Reads the field out of ID_AA64MMFR0_EL1 (Arm ARM, D24.2.74; PARange is bits 3:0).
+    /// Reads the field out of ID_AA64MMFR0_EL1 (Arm ARM, D24.2; PARange is bits 3:0).
     pub const fn from_mmfr0(mmfr0: u64) -> Self {
         let parange = field(mmfr0, 0, 4) as u8;
         Self(if parange > 5 { 5 } else { parange })

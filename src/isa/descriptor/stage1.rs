@@ -55,7 +55,7 @@ impl Attributes {
     /// Makes the attributes of memory that EL2 maps for itself.
     ///
     /// Device memory is never executable, whatever `access` says: a speculative fetch from it
-    /// could read a register (Arm ARM, D8.4.1).
+    /// could read a register (Arm ARM, D8.4).
     pub const fn stage1(regime: Regime, kind: MemoryKind, access: Access) -> Self {
         let memory = match kind {
             MemoryKind::Normal => (INDEX_NORMAL << ATTR_INDEX_SHIFT) | (SH_INNER << SH_SHIFT),
