@@ -53,14 +53,6 @@ def fetch(quiet=False):
         print(f"setup: guest files {', '.join(NAMES)} are in {shown(cache)}")
 
 
-def is_complete():
-    """Says whether `fetch` would have nothing to do."""
-    cache = cache_dir()
-    record = _read_record(cache)
-    return _packages_present(cache, record) and all(
-        _is_current(cache, record, name) for name in NAMES)
-
-
 def _read_record(cache):
     try:
         record = json.loads((cache / RECORD).read_text())
@@ -246,9 +238,6 @@ def _build_ramdisk(cache, record):
     # The kernel opens this before the first process can mount /dev.
     archive.character_device("dev/console", 5, 1)
     archive.file("init", INIT.read_bytes(), 0o755)
-    # Without an init to ask, only the forced forms do anything.
-    for name in ("poweroff", "reboot", "halt"):
-        archive.file(f"sbin/{name}", f"#!/bin/sh\nexec busybox {name} -f\n".encode(), 0o755)
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
         file.write(archive.finish())

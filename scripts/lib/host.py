@@ -25,7 +25,7 @@ def rust(say):
             raise Failure(
                 f"Rust {channel} with the target {TARGET} is needed and rustup isn't installed:"
                 " install it as https://rustup.rs says")
-        say(f"installing Rust {channel} with rustfmt, clippy and {TARGET}")
+        say(f"installing Rust {channel} with rustfmt, clippy and {TARGET}", change=True)
         command = ["rustup", "toolchain", "install", channel, "--profile", "minimal",
                    "--component", "rustfmt", "--component", "clippy", "--target", TARGET,
                    "--no-self-update"]
@@ -122,7 +122,7 @@ def _is_debian_12():
 
 
 def _add_backports(say):
-    say(f"adding {BACKPORTS} in {BACKPORTS_FILE}")
+    say(f"adding {BACKPORTS} in {BACKPORTS_FILE}", change=True)
     text = f"Types: deb\nURIs: http://deb.debian.org/debian\nSuites: {BACKPORTS}\nComponents: main\nSigned-By: {KEYRING}\n"
     _as_root(["tee", str(BACKPORTS_FILE)], text)
     _apt(["update"], say)
@@ -141,7 +141,7 @@ def _install(packages, say, suite=None):
 
 
 def _apt(arguments, say):
-    say("apt-get " + " ".join(arguments))
+    say("apt-get " + " ".join(arguments), change=True)
     _as_root(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", *arguments])
 
 

@@ -10,6 +10,15 @@ mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 hostname guest
 cd /root || exit
+
+# busybox's poweroff, reboot and halt ask the first process by these signals.
+trap 'exec poweroff -f' USR2
+trap 'exec reboot -f' TERM
+trap 'exec halt -f' USR1
+
 echo "Guest is up: Linux $(uname -r), CPUs online: $(nproc)"
-setsid cttyhack sh
-poweroff
+# In the background, for only `wait` lets a signal's trap run at once.
+# cttyhack gives the shell its terminal back.
+setsid cttyhack sh &
+wait $!
+exec poweroff -f
