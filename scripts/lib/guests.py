@@ -1,0 +1,244 @@
+"""Fetches the default guest's software: Debian's arm64 kernel and busybox.
+
+Everything lands in the cache folder. apt runs with a configuration of its own,
+so the machine's package lists and architectures stay as they are; it checks
+the archive's signatures against Debian's keyring.
+"""
+
+import fcntl
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+import tarfile
+from pathlib import Path
+
+import cpio
+from project import Failure, cache_dir, output_of, shown, write_whole
+
+KERNEL = "Image"
+RAMDISK = "initrd.cpio.gz"
+# What a vms.toml may name without having it beside itself.
+NAMES = (KERNEL, RAMDISK)
+
+MIRROR = "http://deb.debian.org/debian"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# The newer kernel first; the release's own where backports has none.
+SUITES = ("bookworm-backports", "bookworm")
+KERNEL_META = "linux-image-cloud-arm64"
+RECORD = "guests.json"
+INIT = Path(__file__).with_name("init.sh")
+
+
+def fetch(quiet=False):
+    """Makes the cache complete; does nothing where it already is."""
+    cache = cache_dir()
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        record = _read_record(cache)
+        if not _packages_present(cache, record):
+            record["packages"] = _download(cache)
+            _write_record(cache, record)
+        for name, build in ((KERNEL, _build_kernel), (RAMDISK, _build_ramdisk)):
+            _bring_up_to_date(cache, record, name, build)
+    if not quiet:
+        for package in record["packages"].values():
+            print(f"setup: guest package {package['name']} {package['version']}")
+        print(f"setup: guest files {', '.join(NAMES)} are in {shown(cache)}")
+
+
+def _read_record(cache):
+    try:
+        record = json.loads((cache / RECORD).read_text())
+        return {"packages": dict(record["packages"]), "files": dict(record["files"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"packages": {}, "files": {}}
+
+
+def _write_record(cache, record):
+    write_whole(cache / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+
+
+# --- packages ---------------------------------------------------------------
+
+def _packages_present(cache, record):
+    return all(
+        role in record["packages"] and (cache / "debs" / record["packages"][role]["file"]).is_file()
+        for role in ("kernel", "busybox"))
+
+
+def _download(cache):
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise Failure(
+                f"{tool} not found: the default guests come from Debian's archive; on another system"
+                f" put an arm64 {KERNEL} and {RAMDISK} beside your own vms.toml")
+    if not KEYRING.is_file():
+        raise Failure(f"{KEYRING} not found: install the package debian-archive-keyring")
+    apt = _Apt(cache)
+    print(f"setup: fetching an arm64 kernel and busybox from {apt.mirror} into {shown(cache)}", flush=True)
+    apt.run("apt-get", "-q", "update")
+    packages = {"kernel": apt.download(*_newest_kernel(apt)), "busybox": apt.download("busybox-static")}
+    # The lists are 15 MB, and nothing needs them once the packages are here.
+    shutil.rmtree(apt.folder)
+    return packages
+
+
+def _newest_kernel(apt):
+    """Returns the package that the kernel's meta package depends on, and its suite."""
+    for suite in SUITES:
+        for line in apt.output("apt-cache", "show", f"{KERNEL_META}/{suite}").splitlines():
+            if line.startswith("Depends: linux-image-"):
+                return line.split()[1].rstrip(","), suite
+    raise Failure(f"{apt.mirror} has no package {KERNEL_META} for {' or '.join(SUITES)}")
+
+
+class _Apt:
+    """apt for arm64, with state, cache and sources of its own."""
+
+    def __init__(self, cache):
+        self.folder = cache / "apt"
+        self.debs = cache / "debs"
+        self.log = cache / "apt.log"
+        self.log.write_bytes(b"")
+        self.mirror = os.environ.get("ENTRESOL_DEBIAN_MIRROR") or MIRROR
+        for name in ("state/lists/partial", "cache/archives/partial", "etc/parts"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self.debs.mkdir(exist_ok=True)
+        (self.folder / "state/status").touch()
+        (self.folder / "etc/guests.sources").write_text(
+            f"Types: deb\nURIs: {self.mirror}\nSuites: {' '.join(reversed(SUITES))}\n"
+            f"Components: main\nSigned-By: {KEYRING}\n")
+        (self.folder / "apt.conf").write_text(self._configuration())
+        self._environment = {**os.environ, "APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
+
+    def _configuration(self):
+        folder = self.folder
+        # How the machine reaches an archive (proxies, clocks) is its own affair.
+        inherited = [
+            line for line in (output_of(["apt-config", "dump", "Acquire"]) or "").splitlines()
+            if line.startswith(("Acquire::http", "Acquire::Check-", "Acquire::Retries", "Acquire::ForceIPv"))]
+        return "\n".join([
+            'APT::Architecture "arm64";',
+            'APT::Architectures "arm64";',
+            'APT::Sandbox::User "root";',
+            'Acquire::Languages "none";',
+            'Acquire::GzipIndexes "true";',
+            f'Dir::State "{folder}/state";',
+            f'Dir::State::status "{folder}/state/status";',
+            f'Dir::Cache "{folder}/cache";',
+            f'Dir::Etc "{folder}/etc";',
+            f'Dir::Etc::parts "{folder}/etc/parts";',
+            f'Dir::Etc::sourceparts "{folder}/etc";',
+            'Dir::Etc::sourcelist "/dev/null";',
+            *inherited, ""])
+
+    def download(self, package, suite=None):
+        """Downloads a package; returns its row of the record."""
+        self.run("apt-get", "-q", "download", f"{package}/{suite}" if suite else package, cwd=self.debs)
+        found = sorted(self.debs.glob(f"{package}_*_arm64.deb"), key=lambda deb: deb.stat().st_mtime)
+        if not found:
+            raise Failure(f"apt-get downloaded no {package}; see {shown(self.log)}")
+        version = output_of(["dpkg-deb", "--field", found[-1], "Version"])
+        if version is None:
+            raise Failure(f"{shown(found[-1])} is not a package; remove it and run scripts/setup again")
+        return {"name": package, "version": version.strip(), "file": found[-1].name}
+
+    def output(self, *command):
+        return output_of(command, env=self._environment) or ""
+
+    def run(self, *command, cwd=None):
+        with open(self.log, "ab") as log:
+            done = subprocess.run(
+                command, env=self._environment, cwd=cwd,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False)
+        # apt-get update only warns where an archive can't be reached.
+        lines = self.log.read_text(errors="replace").splitlines()
+        problems = [line for line in lines if line.startswith(("E: ", "W: Failed to fetch"))]
+        if done.returncode or problems:
+            why = problems[-1][3:] if problems else f"status {done.returncode}"
+            raise Failure(f"{' '.join(command[:3])} failed ({why}); see {shown(self.log)}, and try again once the archive can be reached")
+
+
+def _unpack(deb, prefix):
+    """Returns the bytes of the first file in the package whose path starts so."""
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as unpacker:
+        with tarfile.open(fileobj=unpacker.stdout, mode="r|") as members:
+            for member in members:
+                if member.isfile() and member.name.lstrip("./").startswith(prefix):
+                    data = members.extractfile(member).read()
+                    unpacker.kill()
+                    return data
+    raise Failure(f"{shown(deb)} holds no {prefix}*; remove it and run scripts/setup again")
+
+
+# --- the files made from them -------------------------------------------------
+
+def _bring_up_to_date(cache, record, name, build):
+    if _is_current(cache, record, name):
+        return
+    data = build(cache, record)
+    write_whole(cache / name, data)
+    record["files"][name] = {"made_from": _inputs(record, name), "sha256": hashlib.sha256(data).hexdigest()}
+    _write_record(cache, record)
+
+
+def _is_current(cache, record, name):
+    entry = record["files"].get(name, {})
+    if entry.get("made_from") != _inputs(record, name):
+        return False
+    try:
+        data = (cache / name).read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(data).hexdigest() == entry.get("sha256")
+
+
+def _inputs(record, name):
+    if name == KERNEL:
+        return record["packages"]["kernel"]["file"]
+    recipe = hashlib.sha256(INIT.read_bytes() + Path(__file__).read_bytes()).hexdigest()
+    return f"{record['packages']['busybox']['file']} {recipe}"
+
+
+def _build_kernel(cache, record):
+    return raw_image(_unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
+
+
+def raw_image(data):
+    """Returns a raw arm64 Image from one, a gzip'd one, or an EFI zboot file."""
+    if data[4:8] == b"zimg":
+        offset, size = struct.unpack_from("<II", data, 8)
+        packing = data[24:56].split(b"\0")[0].decode(errors="replace")
+        payload = data[offset:offset + size]
+        unpackers = {"gzip": gzip.decompress, "xzkern": lzma.decompress, "lzma": lzma.decompress}
+        if packing not in unpackers:
+            raise Failure(f"the kernel is an EFI zboot file packed with {packing}, which can't be unpacked here")
+        data = unpackers[packing](payload)
+    elif data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    if data[0x38:0x3c] != b"ARM\x64":
+        raise Failure("the kernel is not an arm64 Image (no magic number at offset 0x38)")
+    return data
+
+
+def _build_ramdisk(cache, record):
+    busybox = _unpack(cache / "debs" / record["packages"]["busybox"]["file"], "bin/busybox")
+    archive = cpio.Archive()
+    for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root"):
+        archive.folder(folder)
+    archive.file("bin/busybox", busybox, 0o755)
+    archive.link("bin/sh", "busybox")
+    # The kernel opens this before the first process can mount /dev.
+    archive.character_device("dev/console", 5, 1)
+    archive.file("init", INIT.read_bytes(), 0o755)
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
+        file.write(archive.finish())
+    return packed.getvalue()
