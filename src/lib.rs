@@ -27,6 +27,13 @@ pub mod isa;
 
 pub mod cpu;
 
+pub mod log;
 pub mod mem;
+pub mod mmio;
 pub mod sync;
+
 pub mod vm;
+
+#[cfg(target_os = "none")]
+pub mod boot;
+pub mod trace;

@@ -2,5 +2,7 @@
 
 pub mod frames;
 pub mod heap;
+#[cfg(target_os = "none")]
+pub mod stage1;
 pub mod stage2;
 pub mod table;

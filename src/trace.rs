@@ -35,7 +35,9 @@ pub fn report_fault(fault: &vectors::Fault, kind: usize) -> ! {
         print_registers(fault);
         backtrace(fault.elr, fault.x[29]);
     } else if before == 1 {
-        print(format_args!("\n[entresol] fatal: another fault while reporting one\n"));
+        print(format_args!(
+            "\n[entresol] fatal: another fault while reporting one\n"
+        ));
     }
     barrier::halt()
 }

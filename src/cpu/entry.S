@@ -12,7 +12,7 @@ _head:
     b       primary                     // code0, a branch over the header
     .long   0
     .quad   0                           // text_offset
-    .quad   __image_end - __image_start // image_size
+    .quad   __image_size               // bss, stacks and tables included
     .quad   0xa                         // little-endian, 4 KiB pages, anywhere
     .quad   0, 0, 0
     .ascii  "ARM\x64"

@@ -5,6 +5,8 @@
 //! `hypervisor_main(tree, image)` at EL2, `hypervisor_at_el1(tree, image)` when the machine was
 //! started at EL1; both get physical addresses.
 
+#![expect(unsafe_code, reason = "the first instructions")]
+
 use super::local::BOOT_LOCAL;
 use crate::isa::descriptor::{
     Attributes, PaSize,

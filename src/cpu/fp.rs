@@ -100,7 +100,8 @@ mod imp {
             all_registers!("stp"),
             "mrs x1, fpcr",
             "mrs x2, fpsr",
-            "stp x1, x2, [x0, #512]",
+            "str x1, [x0, #512]",
+            "str x2, [x0, #520]",
             ".arch_extension nosimd\n.arch_extension nofp",
             "ret",
         )
@@ -110,7 +111,8 @@ mod imp {
     pub unsafe extern "C" fn restore(regs: *const FpRegs) {
         naked_asm!(
             all_registers!("ldp"),
-            "ldp x1, x2, [x0, #512]",
+            "ldr x1, [x0, #512]",
+            "ldr x2, [x0, #520]",
             "msr fpcr, x1",
             "msr fpsr, x2",
             ".arch_extension nosimd\n.arch_extension nofp",

@@ -13,7 +13,7 @@ pub struct Frame {
     /// synchronous exits other than hypercalls.
     pub x: [u64; 31],
     /// EL2's stack pointer while the guest runs; the assembly owns it.
-    host_sp: u64,
+    pub(super) host_sp: u64,
 }
 
 impl Frame {

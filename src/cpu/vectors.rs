@@ -5,6 +5,11 @@
 //! `hypervisor_fault`, which the edge defines. They are reached by symbol, because no layer calls
 //! a higher one.
 
+#![cfg_attr(
+    target_os = "none",
+    expect(unsafe_code, reason = "exceptions arrive in assembly")
+)]
+
 /// What EL2's registers held when it faulted; the assembly writes it.
 #[repr(C)]
 pub struct Fault {

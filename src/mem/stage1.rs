@@ -28,6 +28,7 @@ use crate::{
     mmio::Mmio,
     sync::SpinLock,
 };
+use alloc::alloc::{alloc_zeroed, dealloc};
 use core::alloc::Layout;
 
 const fn slot(n: u64) -> u64 {
@@ -89,14 +90,15 @@ impl Owned {
 
 impl Tables for Owned {
     fn allocate(&mut self, count: usize) -> Option<Pa> {
-        let pages = heap::allocate_pages(count)?;
+        let pages = allocate_pages(count)?;
         self.to_pa(Va::new(pages as u64))
     }
 
     fn free(&mut self, tables: Pa, count: usize) {
-        let pages = self.descriptor(tables, 0).cast();
-        // SAFETY: the pages came from `allocate`, and no walk reaches them any more.
-        unsafe { heap::free_pages(pages, count) }
+        if let Some(layout) = pages_layout(count) {
+            // SAFETY: the pages came from `allocate` with this layout, and no walk reaches them.
+            unsafe { dealloc(self.descriptor(tables, 0).cast(), layout) }
+        }
     }
 
     fn read(&self, table: Pa, index: usize) -> u64 {
@@ -130,6 +132,19 @@ struct Map {
     regime: Regime,
     next_device: Va,
     next_boot_data: Va,
+}
+
+/// The layout of `count` pages, a power of two, side by side and aligned to their size.
+fn pages_layout(count: usize) -> Option<Layout> {
+    let size = count.checked_mul(PAGE_SIZE as usize)?;
+    Layout::from_size_align(size, size).ok()
+}
+
+fn allocate_pages(count: usize) -> Option<*mut u8> {
+    let layout = pages_layout(count.checked_next_power_of_two()?)?;
+    // SAFETY: the size is not zero.
+    let pages = unsafe { alloc_zeroed(layout) };
+    (!pages.is_null()).then_some(pages)
 }
 
 static MAP: SpinLock<Option<Map>> = SpinLock::new(None);
@@ -237,7 +252,7 @@ pub fn add_heap(memory: PaRange) -> Result<(), TableError> {
     })?;
     // SAFETY: the memory was just mapped, for good, and is nobody else's: it is kept out of the
     // frames that are given to guests.
-    unsafe { heap::extend(HEAP.as_u64() as usize, memory.size() as usize) }
+    unsafe { heap::extend(HEAP, memory.size() as usize) }
     Ok(())
 }
 
@@ -250,7 +265,7 @@ pub fn add_heap(memory: PaRange) -> Result<(), TableError> {
 pub fn frame_words(ram: PaRange) -> Result<*mut u64, TableError> {
     const WORDS_PER_PAGE: u64 = PAGE_SIZE / size_of::<u64>() as u64;
     let pages = ram.size() / PAGE_SIZE / WORDS_PER_PAGE;
-    let backing = heap::allocate_pages(pages as usize).ok_or(TableError::OutOfTables)?;
+    let backing = allocate_pages(pages as usize).ok_or(TableError::OutOfTables)?;
     let at = after(
         FRAME_TABLE,
         ram.start().as_u64() / PAGE_SIZE * size_of::<u64>() as u64,
