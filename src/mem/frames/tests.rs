@@ -168,6 +168,18 @@ fn only_the_owner_frees_and_only_once() {
 }
 
 #[test]
+fn every_free_frame_has_no_owner_before_and_after_use() {
+    let ram = Ram::new();
+    let mut frames = ram.frames(&[(0, MIB)]);
+    let all = ram.range(0, MIB);
+    assert!(pages(all).all(|frame| frames.owner(frame).is_none()));
+    let block = frames.allocate(MIB, VM1).unwrap();
+    assert!(pages(all).all(|frame| frames.owner(frame) == Some(VM1)));
+    frames.free(block, VM1).unwrap();
+    assert!(pages(all).all(|frame| frames.owner(frame).is_none()));
+}
+
+#[test]
 fn parts_of_a_block_can_be_freed() {
     let ram = Ram::new();
     let mut frames = ram.frames(&[(0, 4 * MIB)]);
