@@ -12,10 +12,13 @@
 mod owner;
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
 use core::alloc::Layout;
+use core::fmt;
 use core::ptr::{self, NonNull};
 
 use buddy_system_allocator::Heap;
@@ -54,6 +57,20 @@ pub enum FrameError {
     OutOfHeap,
     /// A frame of the range belongs to somebody else, or to nobody.
     NotOwner,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadRange => "not made of whole pages below 48 bits",
+            Self::BadSize => "no size that memory is given out in",
+            Self::Overlap => "overlaps memory that is known already",
+            Self::BadTable => "the words are not at their place in the frame table",
+            Self::OutOfFrames => "no free memory of that size",
+            Self::OutOfHeap => "the heap is full",
+            Self::NotOwner => "belongs to somebody else, or to nobody",
+        })
+    }
 }
 
 /// All frames of the machine that EL2 gives out, and what else has an owner.

@@ -1,9 +1,9 @@
 //! EL2's heap: the buddy allocator under a lock, and page-aligned blocks from it.
 //!
 //! It begins with a small arena in `.bss`, so that the device tree can be read before it is known
-//! what memory there is; start-up code then [`extend`]s it. An allocation that fails where nothing
-//! handles it is a panic, Rust's default; what is made on behalf of a VM after boot asks first
-//! (`try_reserve`, [`Pages::zeroed`]).
+//! what memory there is; start-up code then extends it ([`Heap::extend`]). An allocation that
+//! fails where nothing handles it is a panic, Rust's default; what is made on behalf of a VM after
+//! boot asks first (`try_reserve`, [`Pages::zeroed`]).
 
 #![expect(unsafe_code, reason = "an allocator hands out memory by pointers")]
 

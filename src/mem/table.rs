@@ -6,6 +6,7 @@
 //! made invalid, and that is made known to all TLBs, before it says something else. **No empty
 //! tables**: a table whose last entry goes is unlinked and freed, the root excepted.
 
+pub mod heap_tables;
 mod place;
 mod span;
 
@@ -14,6 +15,7 @@ pub(crate) mod array;
 #[cfg(test)]
 mod tests;
 
+use core::fmt;
 use core::marker::PhantomData;
 use core::ops::ControlFlow;
 
@@ -91,6 +93,17 @@ pub enum TableError {
     OutOfTables,
 }
 
+impl fmt::Display for TableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Misaligned => "not made of whole pages",
+            Self::OutOfRange => "beyond the addresses that are translated",
+            Self::AlreadyMapped => "something is mapped there already",
+            Self::OutOfTables => "no memory for translation tables",
+        })
+    }
+}
+
 /// A block or page that is mapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Leaf<A> {
@@ -105,7 +118,7 @@ pub struct Leaf<A> {
 }
 
 /// One tree. It does not own the memory of its tables: every call is given the [`Tables`] it was
-/// made with, and [`destroy`](Self::destroy) gives them back.
+/// made with. To end it, [`unmap_all`](Self::unmap_all) and free the [`root`](Self::root).
 #[derive(Debug)]
 pub struct Tree<A> {
     root: Pa,
@@ -141,6 +154,11 @@ impl<A: InputAddress> Tree<A> {
     /// Returns the shape of the tree.
     pub const fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    /// Returns where the root is: [`Geometry::root_tables`] tables.
+    pub const fn root(&self) -> Pa {
+        self.root
     }
 
     /// Returns what the base register (TTBR0_EL2, VTTBR_EL2) holds for this tree.
@@ -251,12 +269,6 @@ impl<A: InputAddress> Tree<A> {
                 }
             }
         }
-    }
-
-    /// Unmaps everything and gives the root back too. No base register holds this tree any more.
-    pub fn destroy(mut self, tables: &mut impl Tables) {
-        self.unmap_all(tables);
-        tables.free(self.root, self.geometry.root_tables());
     }
 
     fn span(&self, at: A, size: u64) -> Result<Span, TableError> {

@@ -1,63 +1,14 @@
-use alloc::alloc::{alloc, dealloc};
 use alloc::collections::BTreeMap;
 use alloc::vec;
 
+use super::fixture::Ram;
 use super::*;
 
 const PAGE: u64 = PAGE_SIZE;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-/// Words for 2 GiB of RAM, aligned to their size.
-const WORDS: Layout = match Layout::from_size_align(4 << 20, 4 << 20) {
-    Ok(layout) => layout,
-    Err(_) => panic!(),
-};
 const VM1: Owner = Owner::Vm(1);
 const VM2: Owner = Owner::Vm(2);
-
-/// Words for 2 GiB of RAM that starts wherever makes them stand at their place in an aligned
-/// table: at a multiple of 2 GiB.
-struct Ram {
-    words: *mut u64,
-    start: u64,
-}
-
-impl Ram {
-    fn new() -> Self {
-        // SAFETY: the layout has a size.
-        let words = unsafe { alloc(WORDS) }.cast::<u64>();
-        assert!(!words.is_null());
-        // SAFETY: the words were just allocated. Ones show what relies on fresh zeros.
-        unsafe { words.write_bytes(0xff, WORDS.size() / 8) };
-        let start = (words.addr() as u64 % TABLE_ALIGN) / WORD * PAGE;
-        Self { words, start }
-    }
-
-    fn range(&self, from: u64, to: u64) -> PaRange {
-        PaRange::between(Pa::new(self.start + from), Pa::new(self.start + to))
-    }
-
-    fn try_add(&self, frames: &mut Frames, from: u64, to: u64) -> Result<(), FrameError> {
-        let words = self.words.wrapping_add((from / PAGE) as usize);
-        // SAFETY: the words outlive the tests' `Frames`, which are declared after them.
-        unsafe { frames.add(self.range(from, to), words) }
-    }
-
-    fn frames(&self, ranges: &[(u64, u64)]) -> Frames {
-        let mut frames = Frames::new();
-        for &(from, to) in ranges {
-            self.try_add(&mut frames, from, to).unwrap();
-        }
-        frames
-    }
-}
-
-impl Drop for Ram {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout.
-        unsafe { dealloc(self.words.cast(), WORDS) };
-    }
-}
 
 /// Takes everything there is, largest blocks first: equal lists mean equal free blocks.
 fn drain(frames: &mut Frames) -> BTreeMap<u64, u64> {
@@ -214,6 +165,18 @@ fn only_the_owner_frees_and_only_once() {
     assert_eq!(frames.free(block, VM1), Err(FrameError::NotOwner));
     assert_eq!(frames.owner(block.start()), None);
     assert_eq!(frames.free_bytes(), 4 * MIB);
+}
+
+#[test]
+fn every_free_frame_has_no_owner_before_and_after_use() {
+    let ram = Ram::new();
+    let mut frames = ram.frames(&[(0, MIB)]);
+    let all = ram.range(0, MIB);
+    assert!(pages(all).all(|frame| frames.owner(frame).is_none()));
+    let block = frames.allocate(MIB, VM1).unwrap();
+    assert!(pages(all).all(|frame| frames.owner(frame) == Some(VM1)));
+    frames.free(block, VM1).unwrap();
+    assert!(pages(all).all(|frame| frames.owner(frame).is_none()));
 }
 
 #[test]

@@ -242,7 +242,8 @@ fn everything_goes_at_once_with_few_invalidations() {
         assert_eq!(tables.events, [Event::InvalidateAll(tree.ttbr()); 2]);
         assert_eq!(tables.in_use(), tree.geometry().root_tables());
         map(&mut tree, &mut tables, GIB, pa(GIB, GIB)).unwrap();
-        tree.destroy(&mut tables);
+        tree.unmap_all(&mut tables);
+        tables.free(tree.root(), tree.geometry().root_tables());
         assert_eq!(tables.in_use(), 0);
     }
 }
