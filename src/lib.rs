@@ -26,3 +26,9 @@ pub mod error;
 pub mod isa;
 
 pub mod cpu;
+
+pub mod board;
+
+pub mod vm;
+
+pub mod config;

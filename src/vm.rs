@@ -1,0 +1,4 @@
+//! Everything a guest sees.
+
+pub mod fdt;
+pub mod image;
