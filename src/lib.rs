@@ -32,7 +32,11 @@ pub mod mem;
 pub mod mmio;
 pub mod sync;
 
+pub mod board;
+
 pub mod vm;
+
+pub mod config;
 
 #[cfg(target_os = "none")]
 pub mod boot;

@@ -1,0 +1,255 @@
+//! The list of VMs, `vms.toml`.
+//!
+//! ```toml
+//! [vm.linux]
+//! kernel   = "Image"           # the one key every VM needs
+//! ramdisk  = "initrd.cpio.gz"
+//! dtb      = "guest.dtb"       # instead of the generated device tree
+//! bootargs = "console=ttyAMA0"
+//! cpus     = 2                 # 1 to 64; 1 if left out
+//! memory   = "512M"            # or "1G", "262144K", a number of bytes; 256M if left out
+//! pin      = [0, 1]            # physical CPUs, one for each virtual one
+//! load     = "0x80000"         # where in RAM a raw binary goes
+//! aarch32  = false
+//! ```
+
+mod number;
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use toml::Spanned;
+
+use super::LIST;
+use crate::error::Refusal;
+use crate::refuse;
+use number::{Offset, Size};
+
+/// The most virtual CPUs a VM may have.
+pub const MAX_CPUS: u32 = 64;
+/// The unit of a VM's RAM in bytes: the block size of its stage 2 tables.
+pub const MEMORY_UNIT: u64 = 2 << 20;
+/// The least RAM a VM may have, in bytes.
+pub const MIN_MEMORY: u64 = 16 << 20;
+/// The RAM a VM has if the list does not say, in bytes.
+pub const DEFAULT_MEMORY: u64 = 256 << 20;
+/// The longest name of a VM.
+pub const MAX_NAME: usize = 31;
+
+/// One checked entry of the list; file names are not looked up yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VmTable {
+    /// The kernel's file name.
+    pub kernel: String,
+    /// The ramdisk's file name.
+    pub ramdisk: Option<String>,
+    /// The device tree's file name.
+    pub dtb: Option<String>,
+    /// The kernel's arguments.
+    pub bootargs: String,
+    /// How many virtual CPUs.
+    pub cpus: u32,
+    /// How many bytes of RAM.
+    pub memory: u64,
+    /// The physical CPU for each virtual one; empty: any.
+    pub pin: Vec<u32>,
+    /// Where in RAM a raw binary goes, in bytes from the start.
+    pub load: Option<u64>,
+    /// Whether the kernel starts in AArch32 state.
+    pub aarch32: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Root {
+    #[serde(default)]
+    vm: Tables,
+}
+
+/// The tables of `vm`, by name, in the order of the file.
+#[derive(Default)]
+struct Tables(Vec<(Spanned<String>, Table)>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table [vm.NAME]")]
+struct Table {
+    kernel: Spanned<String>,
+    ramdisk: Option<Spanned<String>>,
+    dtb: Option<Spanned<String>>,
+    #[serde(default)]
+    bootargs: String,
+    cpus: Option<Spanned<u32>>,
+    memory: Option<Spanned<Size>>,
+    pin: Option<Spanned<Vec<u32>>>,
+    load: Option<Spanned<Offset>>,
+    #[serde(default)]
+    aarch32: bool,
+}
+
+/// Reads the list: names and tables in the order of the text.
+///
+/// # Errors
+///
+/// Refuses what is no TOML, unknown keys and values out of bounds, as
+/// `vms.toml:LINE:COLUMN: what`, and a list of nothing.
+pub fn parse(text: &str) -> Result<Vec<(String, VmTable)>, Refusal> {
+    let root: Root = toml::from_str(text).map_err(|error| {
+        // The parser may tell what it expected on lines of their own.
+        let what = error.message().trim().replace('\n', ", ");
+        Fault::at(error.span().unwrap_or_default(), what).place(text)
+    })?;
+    let mut tables = root.vm.0;
+    if tables.is_empty() {
+        return Err(refuse!("{LIST}: no VMs: a [vm.NAME] table is needed"));
+    }
+    tables.sort_by_key(|(name, _)| name.span().start);
+    tables
+        .into_iter()
+        .map(|(name, table)| {
+            check_name(&name)?;
+            Ok((name.into_inner(), table.check()?))
+        })
+        .collect::<Result<_, Fault>>()
+        .map_err(|fault| fault.place(text))
+}
+
+/// Something wrong at a place in the text.
+struct Fault {
+    at: usize,
+    what: String,
+}
+
+impl Fault {
+    fn at(span: Range<usize>, what: String) -> Self {
+        Self {
+            at: span.start,
+            what,
+        }
+    }
+
+    /// Makes a line for a person, with line and column counted from 1, columns in characters.
+    fn place(self, text: &str) -> Refusal {
+        let before = text.get(..self.at).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+        refuse!("{LIST}:{line}:{column}: {}", self.what)
+    }
+}
+
+macro_rules! fault {
+    ($value:expr, $($text:tt)*) => { Fault::at($value.span(), alloc::format!($($text)*)) };
+}
+
+fn check_name(name: &Spanned<String>) -> Result<(), Fault> {
+    let text = name.get_ref();
+    let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_');
+    if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(allowed) {
+        Ok(())
+    } else {
+        Err(fault!(
+            name,
+            "{text:?} is no name of a VM: 1 to {MAX_NAME} of a-z, 0-9, - and _"
+        ))
+    }
+}
+
+impl Table {
+    fn check(self) -> Result<VmTable, Fault> {
+        let cpus = check_cpus(self.cpus.as_ref())?;
+        Ok(VmTable {
+            kernel: file(self.kernel)?,
+            ramdisk: self.ramdisk.map(file).transpose()?,
+            dtb: self.dtb.map(file).transpose()?,
+            bootargs: self.bootargs,
+            cpus,
+            memory: check_memory(self.memory)?,
+            pin: check_pin(self.pin, cpus)?,
+            load: self.load.map(|load| load.into_inner().0),
+            aarch32: self.aarch32,
+        })
+    }
+}
+
+fn file(name: Spanned<String>) -> Result<String, Fault> {
+    if name.get_ref().is_empty() {
+        return Err(fault!(name, "an empty file name"));
+    }
+    Ok(name.into_inner())
+}
+
+fn check_cpus(cpus: Option<&Spanned<u32>>) -> Result<u32, Fault> {
+    match cpus {
+        None => Ok(1),
+        Some(cpus) if (1..=MAX_CPUS).contains(cpus.get_ref()) => Ok(*cpus.get_ref()),
+        Some(cpus) => Err(fault!(
+            cpus,
+            "cpus is {}, but a VM has 1 to {MAX_CPUS}",
+            cpus.get_ref()
+        )),
+    }
+}
+
+fn check_memory(memory: Option<Spanned<Size>>) -> Result<u64, Fault> {
+    let Some(memory) = memory else {
+        return Ok(DEFAULT_MEMORY);
+    };
+    let bytes = memory.get_ref().0;
+    if bytes < MIN_MEMORY {
+        Err(fault!(
+            memory,
+            "memory is {bytes} bytes, but a VM has at least 16M"
+        ))
+    } else if !bytes.is_multiple_of(MEMORY_UNIT) {
+        Err(fault!(memory, "memory is {bytes} bytes, no multiple of 2M"))
+    } else {
+        Ok(bytes)
+    }
+}
+
+fn check_pin(pin: Option<Spanned<Vec<u32>>>, cpus: u32) -> Result<Vec<u32>, Fault> {
+    let Some(pin) = pin else {
+        return Ok(vec![]);
+    };
+    let listed = pin.get_ref().len();
+    if listed == cpus as usize {
+        Ok(pin.into_inner())
+    } else {
+        Err(fault!(
+            pin,
+            "pin lists {listed} physical CPUs for {cpus} virtual ones"
+        ))
+    }
+}
+
+impl<'de> Deserialize<'de> for Tables {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TablesVisitor)
+    }
+}
+
+struct TablesVisitor;
+
+impl<'de> Visitor<'de> for TablesVisitor {
+    type Value = Tables;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("tables [vm.NAME]")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tables, A::Error> {
+        let mut tables = vec![];
+        while let Some(entry) = map.next_entry()? {
+            tables.push(entry);
+        }
+        Ok(Tables(tables))
+    }
+}
+
+#[cfg(test)]
+mod tests;

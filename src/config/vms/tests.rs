@@ -1,0 +1,176 @@
+use alloc::string::ToString;
+
+use super::*;
+
+fn refusal(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = r#"
+        [vm.linux-1]
+        kernel = "Image"
+        ramdisk = "initrd.gz"
+        dtb = "my.dtb"
+        bootargs = "console=ttyAMA0"
+        cpus = 2
+        memory = "512M"
+        pin = [3, 1]
+        load = "0x80000"
+        aarch32 = true
+    "#;
+    let table = VmTable {
+        kernel: "Image".into(),
+        ramdisk: Some("initrd.gz".into()),
+        dtb: Some("my.dtb".into()),
+        bootargs: "console=ttyAMA0".into(),
+        cpus: 2,
+        memory: 512 << 20,
+        pin: vec![3, 1],
+        load: Some(0x8_0000),
+        aarch32: true,
+    };
+    assert_eq!(parse(text).unwrap(), [("linux-1".into(), table)]);
+}
+
+#[test]
+fn only_the_kernel_is_needed() {
+    let table = VmTable {
+        kernel: "k".into(),
+        ramdisk: None,
+        dtb: None,
+        bootargs: String::new(),
+        cpus: 1,
+        memory: DEFAULT_MEMORY,
+        pin: vec![],
+        load: None,
+        aarch32: false,
+    };
+    assert_eq!(parse("vm.a.kernel = \"k\"").unwrap(), [("a".into(), table)]);
+}
+
+#[test]
+fn numbers_may_be_numbers() {
+    let text = "[vm.a]\nkernel = \"k\"\nmemory = 0x1000000\nload = 0\n";
+    let (_, table) = parse(text).unwrap().remove(0);
+    assert_eq!((table.memory, table.load), (16 << 20, Some(0)));
+}
+
+#[test]
+fn the_order_of_the_file_is_kept() {
+    let text = "[vm.z]\nkernel = \"k\"\n[vm.a]\nkernel = \"k\"\n[vm.m]\nkernel = \"k\"\n";
+    let names: Vec<String> = parse(text)
+        .unwrap()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["z", "a", "m"]);
+}
+
+/// Every message in full: they are what the person with the broken list works from.
+#[test]
+fn what_is_wrong_is_placed_and_named() {
+    let cases = [
+        ("", "vms.toml: no VMs: a [vm.NAME] table is needed"),
+        ("[vm]\n", "vms.toml: no VMs: a [vm.NAME] table is needed"),
+        (
+            "[vm.a]\nkernel = \"k\"\n\n  kernal = 1\n",
+            "vms.toml:4:3: unknown field `kernal`, expected one of `kernel`, `ramdisk`, `dtb`, \
+             `bootargs`, `cpus`, `memory`, `pin`, `load`, `aarch32`",
+        ),
+        (
+            "color = 1\n",
+            "vms.toml:1:1: unknown field `color`, expected `vm`",
+        ),
+        ("[vm.a]\ncpus = 1\n", "vms.toml:1:1: missing field `kernel`"),
+        (
+            "[vm.a]\nkernel = \"k\"\n[vm.a]\n",
+            "vms.toml:3:5: duplicate key",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\nkernel = \"l\"\n",
+            "vms.toml:3:1: duplicate key",
+        ),
+        (
+            "[vm.a]\nkernel = k\n",
+            "vms.toml:2:10: string values must be quoted, expected literal string",
+        ),
+        ("[vm.a\n", "vms.toml:1:6: unclosed table, expected `]`"),
+        (
+            "vm = 3\n",
+            "vms.toml:1:6: invalid type: integer `3`, expected tables [vm.NAME]",
+        ),
+        (
+            "[vm]\na = \"x\"\n",
+            "vms.toml:2:5: invalid type: string \"x\", expected a table [vm.NAME]",
+        ),
+        (
+            "[vm.a]\nkernel = 1\n",
+            "vms.toml:2:10: invalid type: integer `1`, expected a string",
+        ),
+        (
+            "[vm.a]\nkernel = \"\"\n",
+            "vms.toml:2:10: an empty file name",
+        ),
+        (
+            "[vm.A]\nkernel = \"k\"\n",
+            "vms.toml:1:5: \"A\" is no name of a VM: 1 to 31 of a-z, 0-9, - and _",
+        ),
+        (
+            "[vm.\"\"]\nkernel = \"k\"\n",
+            "vms.toml:1:5: \"\" is no name of a VM: 1 to 31 of a-z, 0-9, - and _",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\ncpus = 0\n",
+            "vms.toml:3:8: cpus is 0, but a VM has 1 to 64",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\ncpus = 65\n",
+            "vms.toml:3:8: cpus is 65, but a VM has 1 to 64",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\ncpus = -1\n",
+            "vms.toml:3:8: invalid value: integer `-1`, expected u32",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\nmemory = \"8M\"\n",
+            "vms.toml:3:10: memory is 8388608 bytes, but a VM has at least 16M",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\nmemory = \"17M\"\n",
+            "vms.toml:3:10: memory is 17825792 bytes, no multiple of 2M",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\nmemory = \"lots\"\n",
+            "vms.toml:3:10: \"lots\" is not a size such as \"512M\"",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\nmemory = -5\n",
+            "vms.toml:3:10: -5 is not a size such as \"512M\"",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\nmemory = 1.5\n",
+            "vms.toml:3:10: invalid type: floating point `1.5`, expected a size such as \"512M\"",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\nload = \"here\"\n",
+            "vms.toml:3:8: \"here\" is not an offset such as \"0x80000\"",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\" # ü\ncpus = 2\npin = [1]\n",
+            "vms.toml:4:7: pin lists 1 physical CPUs for 2 virtual ones",
+        ),
+        (
+            "[vm.a]\nbootargs = \"ü\", x\n",
+            "vms.toml:2:15: unexpected key or value, expected newline, `#`",
+        ),
+    ];
+    for (text, message) in cases {
+        assert_eq!(refusal(text), message, "for {text:?}");
+    }
+    let long = alloc::format!("[vm.{}]\nkernel = \"k\"\n", "a".repeat(32));
+    assert!(refusal(&long).contains("is no name of a VM"));
+    let fits = alloc::format!("[vm.{}]\nkernel = \"k\"\n", "a".repeat(31));
+    assert!(parse(&fits).is_ok());
+}
