@@ -102,7 +102,12 @@ macro_rules! expect_eq {
         match ($left, $right) {
             (left, right) => {
                 if left != right {
-                    $crate::fail!("{} is {:#x?}, expected {:#x?}", stringify!($left), left, right);
+                    $crate::fail!(
+                        "{} is {:#x?}, expected {:#x?}",
+                        stringify!($left),
+                        left,
+                        right
+                    );
                 }
             }
         }

@@ -95,7 +95,8 @@ pub fn device_tree() -> Option<&'static [u8]> {
     // SAFETY: the header's words lie in the first GiB of RAM, which is mapped as normal
     // memory and which nobody writes.
     let header = unsafe { core::slice::from_raw_parts(address as *const u8, 8) };
-    let size = u64::from(fdt::word(header, 4).filter(|_| fdt::word(header, 0) == Some(fdt::MAGIC))?);
+    let size =
+        u64::from(fdt::word(header, 4).filter(|_| fdt::word(header, 0) == Some(fdt::MAGIC))?);
     if size > inside.end - address {
         return None;
     }

@@ -52,7 +52,13 @@ impl Table {
         assert!(index < 512);
         // SAFETY: inside the table; the caller of a program under test answers for what
         // the descriptor maps.
-        unsafe { self.0.get().cast::<u64>().add(index).write_volatile(descriptor) };
+        unsafe {
+            self.0
+                .get()
+                .cast::<u64>()
+                .add(index)
+                .write_volatile(descriptor)
+        };
         super::sysreg::sync();
     }
 }
@@ -84,5 +90,13 @@ pub fn shape_ram() {
 /// Forgets every cached translation.
 pub fn flush() {
     // SAFETY: invalidating the TLB loses nothing but time.
-    unsafe { asm!("dsb ishst", "tlbi vmalle1", "dsb nsh", "isb", options(nostack)) };
+    unsafe {
+        asm!(
+            "dsb ishst",
+            "tlbi vmalle1",
+            "dsb nsh",
+            "isb",
+            options(nostack)
+        )
+    };
 }

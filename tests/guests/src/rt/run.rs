@@ -23,7 +23,14 @@ pub fn run(title: &str, groups: &[&[Check]]) -> ! {
     gic::init();
     let native = entry::has_argument("native");
     let only = entry::argument("only").unwrap_or("");
-    println!("{title}: {}", if native { "native" } else { "under the hypervisor" });
+    println!(
+        "{title}: {}",
+        if native {
+            "native"
+        } else {
+            "under the hypervisor"
+        }
+    );
     let mut tally = Tally::default();
     for check in groups.iter().copied().flatten() {
         let name = name(check);
@@ -39,7 +46,10 @@ pub fn run(title: &str, groups: &[&[Check]]) -> ! {
 }
 
 fn name(check: &Check) -> Text<80> {
-    let module = check.module.split_once("::").map_or("", |(_, module)| module);
+    let module = check
+        .module
+        .split_once("::")
+        .map_or("", |(_, module)| module);
     Text::format(format_args!("{module}::{}", check.name))
 }
 

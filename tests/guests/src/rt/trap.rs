@@ -120,7 +120,13 @@ pub fn guard<R>(f: fn() -> R) -> Result<R, Fault> {
     // running destructors: the programs of this package have none that matter.
     unsafe { guest_guarded(run::<R>, (&raw mut call).cast()) };
     CATCHING.store(false, Relaxed);
-    call.result.ok_or_else(|| UNEXPECTED.get().unwrap_or(Fault { esr: 0, elr: 0, far: 0 }))
+    call.result.ok_or_else(|| {
+        UNEXPECTED.get().unwrap_or(Fault {
+            esr: 0,
+            elr: 0,
+            far: 0,
+        })
+    })
 }
 
 extern "C" fn exception(vector: u64, frame: &mut Frame) {

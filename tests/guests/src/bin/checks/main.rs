@@ -10,14 +10,35 @@
 )]
 
 #[cfg(target_os = "none")]
+mod gic;
+#[cfg(target_os = "none")]
+mod psci;
+#[cfg(target_os = "none")]
+mod rtc;
+#[cfg(target_os = "none")]
 mod start;
+#[cfg(target_os = "none")]
+mod timer;
+#[cfg(target_os = "none")]
+mod uart;
 
 #[cfg(target_os = "none")]
 guests::entry!(main);
 
 #[cfg(target_os = "none")]
 fn main() -> ! {
-    guests::rt::run::run("checks", &[start::CHECKS])
+    guests::rt::run::run(
+        "checks",
+        &[
+            start::CHECKS,
+            timer::CHECKS,
+            gic::CHECKS,
+            psci::CHECKS,
+            uart::CHECKS,
+            rtc::CHECKS,
+            uart::echo::CHECKS,
+        ],
+    )
 }
 
 #[cfg(not(target_os = "none"))]
