@@ -1,0 +1,443 @@
+//! The interrupt controller: distributor, redistributor and CPU interface together.
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use guests::rt::timer::{pause, wait};
+use guests::rt::{gic, irq, mmio};
+use guests::{checks, expect, expect_eq, mrs, msr, outcome::TestResult};
+
+/// SPIs that no device of the machine drives.
+const SPI: u32 = 44;
+const OTHER_SPI: u32 = 45;
+
+const SOON: u64 = 100_000;
+const A_WHILE: u64 = 300;
+
+checks! {
+    everywhere distributor_identifies_itself;
+    everywhere redistributor_is_this_cpus;
+    everywhere priority_bytes;
+    everywhere enable_bits;
+    everywhere sgi_to_self;
+    everywhere all_sgis_in_turn;
+    everywhere sgi_waits_for_enable;
+    everywhere sgi_is_withdrawn;
+    everywhere spi_by_ispendr;
+    everywhere spi_waits_for_enable;
+    everywhere spi_is_withdrawn;
+    everywhere more_pending_than_list_registers;
+    everywhere acknowledge_without_interrupt;
+    everywhere mask_by_pmr;
+    everywhere mask_by_igrpen;
+    everywhere highest_priority_first;
+    everywhere lowest_intid_first_among_equals;
+    everywhere higher_priority_preempts;
+    everywhere equal_priority_does_not_preempt;
+    everywhere active_is_not_taken_again;
+    everywhere eoimode_1_deactivates_by_dir;
+    everywhere icactiver_repairs_a_lost_dir;
+    everywhere icactiver_repairs_a_lost_eoi;
+    everywhere isactiver_blocks;
+}
+
+fn distributor_identifies_itself() -> TestResult {
+    let typer = mmio::read32(gic::GICD + 4);
+    let lines = ((typer & 0x1f) + 1) * 32;
+    expect!((64..=1024).contains(&lines), "GICD_TYPER {typer:#x}");
+    let iidr = mmio::read32(gic::GICD + 8);
+    expect!(iidr & 0xfff != 0, "GICD_IIDR {iidr:#x} has no implementer");
+    let architecture = mmio::read32(gic::GICD + 0xffe8) >> 4 & 0xf;
+    expect!(
+        architecture == 3 || architecture == 4,
+        "GICD_PIDR2.ArchRev {architecture}"
+    );
+    expect!(mrs!("ICC_SRE_EL1") & 1 == 1, "ICC_SRE_EL1.SRE is clear");
+    Ok(())
+}
+
+fn redistributor_is_this_cpus() -> TestResult {
+    let own = gic::affinity();
+    let frame = gic::redistributor();
+    let typer = mmio::read64(frame + 8);
+    expect_eq!(typer >> 32, (own >> 8 & 0xff00_0000) | (own & 0xff_ffff));
+    let architecture = mmio::read32(frame + 0xffe8) >> 4 & 0xf;
+    expect!(
+        architecture == 3 || architecture == 4,
+        "GICR_PIDR2.ArchRev {architecture}"
+    );
+
+    let halves = [mmio::read32(frame + 8), mmio::read32(frame + 12)];
+    expect_eq!(u64::from(halves[0]) | u64::from(halves[1]) << 32, typer);
+
+    let mut last = gic::GICR;
+    while mmio::read64(last + 8) & 1 << 4 == 0 {
+        last += gic::GICR_STRIDE;
+        expect!(last < 0x0900_0000, "no GICR_TYPER.Last");
+    }
+    Ok(())
+}
+
+fn priority_bytes() -> TestResult {
+    for intid in [0, 27, SPI] {
+        let word = gic::priority_register(intid & !3);
+        mmio::write32(word, 0xf0e0_d0c0);
+        gic::set_priority(intid, 0x50);
+        let lane = 8 * (intid % 4);
+        let expected = 0xf0e0_d0c0 & !(0xff << lane) | 0x50 << lane;
+        expect_eq!(mmio::read32(word), expected);
+        expect_eq!(gic::priority(intid), 0x50);
+    }
+    Ok(())
+}
+
+fn enable_bits() -> TestResult {
+    for intid in [0, 27, SPI] {
+        gic::enable(intid);
+        expect!(gic::is_enabled(intid), "{intid} was not enabled");
+        gic::disable(intid);
+        expect!(!gic::is_enabled(intid), "{intid} was not disabled");
+    }
+    Ok(())
+}
+
+fn expect_taken(intid: u32) -> TestResult {
+    expect!(
+        wait(SOON, || irq::taken() != 0),
+        "INTID {intid} was not taken"
+    );
+    expect_eq!(irq::nth(0), intid);
+    pause(A_WHILE);
+    expect_eq!(irq::taken(), 1);
+    Ok(())
+}
+
+fn expect_none() -> TestResult {
+    pause(A_WHILE);
+    expect!(irq::taken() == 0, "INTID {} was taken", irq::nth(0));
+    Ok(())
+}
+
+fn sgi_to_self() -> TestResult {
+    gic::enable(3);
+    irq::unmask();
+    gic::send_to_self(3);
+    expect_taken(3)
+}
+
+fn all_sgis_in_turn() -> TestResult {
+    irq::unmask();
+    for sgi in 0..16 {
+        irq::reset();
+        gic::enable(sgi);
+        gic::send_to_self(sgi);
+        expect!(wait(SOON, || irq::taken() == 1), "SGI {sgi} was not taken");
+        expect_eq!(irq::nth(0), sgi);
+    }
+    Ok(())
+}
+
+fn sgi_waits_for_enable() -> TestResult {
+    irq::unmask();
+    gic::send_to_self(4);
+    expect_none()?;
+    expect!(gic::is_pending(4));
+    gic::enable(4);
+    expect_taken(4)
+}
+
+fn sgi_is_withdrawn() -> TestResult {
+    gic::enable(5);
+    gic::send_to_self(5);
+    expect!(wait(SOON, || gic::is_pending(5)), "SGI 5 is not pending");
+    gic::unpend(5);
+    irq::unmask();
+    pause(A_WHILE);
+    expect!(
+        irq::taken() == 0 || irq::nth(0) >= gic::SPECIAL,
+        "taken though withdrawn"
+    );
+    expect!(!gic::is_pending(5));
+    Ok(())
+}
+
+fn edge(spi: u32) {
+    gic::set_edge(spi, true);
+}
+
+fn spi_by_ispendr() -> TestResult {
+    edge(SPI);
+    gic::enable(SPI);
+    irq::unmask();
+    gic::pend(SPI);
+    expect_taken(SPI)
+}
+
+fn spi_waits_for_enable() -> TestResult {
+    edge(SPI);
+    irq::unmask();
+    gic::pend(SPI);
+    expect_none()?;
+    gic::enable(SPI);
+    expect_taken(SPI)
+}
+
+fn spi_is_withdrawn() -> TestResult {
+    edge(SPI);
+    gic::enable(SPI);
+    gic::pend(SPI);
+    expect!(gic::is_pending(SPI));
+    gic::unpend(SPI);
+    irq::unmask();
+    pause(A_WHILE);
+    expect!(
+        irq::taken() == 0 || irq::nth(0) >= gic::SPECIAL,
+        "taken though withdrawn"
+    );
+    Ok(())
+}
+
+/// All sixteen SGIs at once: no implementation has as many list registers to spare.
+fn more_pending_than_list_registers() -> TestResult {
+    for sgi in 0..16 {
+        gic::enable(sgi);
+        gic::send_to_self(sgi);
+    }
+    edge(SPI);
+    gic::enable(SPI);
+    gic::pend(SPI);
+    irq::unmask();
+    expect!(
+        wait(SOON, || irq::taken() >= 17),
+        "{} of 17 taken",
+        irq::taken()
+    );
+    for n in 0..16 {
+        expect_eq!(irq::nth(n), n as u32);
+    }
+    pause(A_WHILE);
+    expect_eq!(irq::taken(), 17);
+    Ok(())
+}
+
+fn acknowledge_without_interrupt() -> TestResult {
+    expect_eq!(gic::acknowledge(), 1023);
+    expect_eq!(mrs!("ICC_HPPIR1_EL1"), 1023);
+    expect_eq!(mrs!("ICC_RPR_EL1") & 0xff, 0xff);
+    Ok(())
+}
+
+fn mask_by_pmr() -> TestResult {
+    gic::enable(6);
+    msr!("ICC_PMR_EL1", u64::from(gic::DEFAULT_PRIORITY));
+    irq::unmask();
+    gic::send_to_self(6);
+    expect_none()?;
+    msr!("ICC_PMR_EL1", u64::from(gic::DEFAULT_PRIORITY) + 0x10);
+    expect_taken(6)
+}
+
+fn mask_by_igrpen() -> TestResult {
+    gic::enable(6);
+    msr!("ICC_IGRPEN1_EL1", 0);
+    irq::unmask();
+    gic::send_to_self(6);
+    expect_none()?;
+    msr!("ICC_IGRPEN1_EL1", 1);
+    expect_taken(6)
+}
+
+fn highest_priority_first() -> TestResult {
+    edge(SPI);
+    for (intid, priority) in [(1, 0xc0), (2, 0x40), (7, 0x80), (SPI, 0x20)] {
+        gic::set_priority(intid, priority);
+        gic::enable(intid);
+        gic::pend(intid);
+    }
+    expect_eq!(mrs!("ICC_HPPIR1_EL1"), u64::from(SPI));
+    irq::unmask();
+    expect!(
+        wait(SOON, || irq::taken() == 4),
+        "{} of 4 taken",
+        irq::taken()
+    );
+    expect_eq!([0, 1, 2, 3].map(irq::nth), [SPI, 2, 7, 1]);
+    Ok(())
+}
+
+fn lowest_intid_first_among_equals() -> TestResult {
+    for spi in [OTHER_SPI, SPI] {
+        edge(spi);
+    }
+    for intid in [OTHER_SPI, SPI, 9, 8] {
+        gic::enable(intid);
+        gic::pend(intid);
+    }
+    irq::unmask();
+    expect!(
+        wait(SOON, || irq::taken() == 4),
+        "{} of 4 taken",
+        irq::taken()
+    );
+    expect_eq!([0, 1, 2, 3].map(irq::nth), [8, 9, SPI, OTHER_SPI]);
+    Ok(())
+}
+
+const LOW: u32 = 1;
+const HIGH: u32 = 2;
+static RUNNING_PRIORITY: AtomicU32 = AtomicU32::new(0);
+static NESTED: AtomicU32 = AtomicU32::new(0);
+
+/// Handles [`LOW`] with interrupts unmasked and sends [`HIGH`] meanwhile.
+fn nest(intid: u32) {
+    irq::note(intid);
+    if intid == LOW {
+        RUNNING_PRIORITY.store(mrs!("ICC_RPR_EL1") as u32, Relaxed);
+        let (elr, spsr) = (mrs!("ELR_EL1"), mrs!("SPSR_EL1"));
+        irq::unmask();
+        gic::send_to_self(HIGH);
+        pause(A_WHILE);
+        irq::mask();
+        NESTED.store(irq::taken() as u32, Relaxed);
+        msr!("ELR_EL1", elr);
+        msr!("SPSR_EL1", spsr);
+    }
+    gic::end(intid);
+}
+
+fn run_nested(high: u8) -> TestResult {
+    gic::set_priority(LOW, 0x80);
+    gic::set_priority(HIGH, high);
+    gic::enable(LOW);
+    gic::enable(HIGH);
+    irq::handle_by(nest);
+    irq::unmask();
+    gic::send_to_self(LOW);
+    expect!(
+        wait(SOON, || irq::taken() == 2),
+        "{} of 2 taken",
+        irq::taken()
+    );
+    irq::mask();
+    expect_eq!([irq::nth(0), irq::nth(1)], [LOW, HIGH]);
+    expect_eq!(RUNNING_PRIORITY.load(Relaxed), 0x80);
+    expect_eq!(mrs!("ICC_RPR_EL1") & 0xff, 0xff);
+    Ok(())
+}
+
+fn higher_priority_preempts() -> TestResult {
+    run_nested(0x40)?;
+    expect_eq!(NESTED.load(Relaxed), 2);
+    Ok(())
+}
+
+fn equal_priority_does_not_preempt() -> TestResult {
+    run_nested(0x80)?;
+    expect_eq!(NESTED.load(Relaxed), 1);
+    Ok(())
+}
+
+fn acknowledge_soon(intid: u32) -> TestResult {
+    let mut seen = gic::SPECIAL;
+    wait(SOON, || {
+        seen = gic::acknowledge();
+        seen < gic::SPECIAL
+    });
+    expect_eq!(seen, intid);
+    Ok(())
+}
+
+fn active_is_not_taken_again() -> TestResult {
+    edge(SPI);
+    gic::enable(SPI);
+    gic::pend(SPI);
+    acknowledge_soon(SPI)?;
+    expect!(
+        gic::is_active(SPI) && !gic::is_pending(SPI),
+        "not active alone"
+    );
+    gic::pend(SPI);
+    expect!(
+        gic::is_active(SPI) && gic::is_pending(SPI),
+        "not active and pending"
+    );
+    expect_eq!(gic::acknowledge(), 1023);
+    gic::end(SPI);
+    acknowledge_soon(SPI)?;
+    gic::end(SPI);
+    expect!(
+        !gic::is_active(SPI) && !gic::is_pending(SPI),
+        "not idle in the end"
+    );
+    Ok(())
+}
+
+const EOIMODE: u64 = 1 << 1;
+
+fn eoimode_1_deactivates_by_dir() -> TestResult {
+    msr!("ICC_CTLR_EL1", EOIMODE);
+    for intid in [10, SPI] {
+        gic::set_edge(SPI, true);
+        gic::enable(intid);
+        gic::pend(intid);
+        acknowledge_soon(intid)?;
+        gic::end(intid);
+        expect_eq!(mrs!("ICC_RPR_EL1") & 0xff, 0xff);
+        expect!(
+            gic::is_active(intid),
+            "{intid}: the priority drop deactivated"
+        );
+        gic::pend(intid);
+        expect_eq!(gic::acknowledge(), 1023);
+        gic::deactivate(intid);
+        acknowledge_soon(intid)?;
+        gic::end(intid);
+        gic::deactivate(intid);
+        expect!(!gic::is_active(intid), "{intid}: DIR did not deactivate");
+    }
+    Ok(())
+}
+
+fn icactiver_repairs_a_lost_dir() -> TestResult {
+    msr!("ICC_CTLR_EL1", EOIMODE);
+    edge(SPI);
+    for intid in [11, SPI] {
+        gic::enable(intid);
+        gic::pend(intid);
+        acknowledge_soon(intid)?;
+        gic::end(intid);
+        gic::pend(intid);
+        expect_eq!(gic::acknowledge(), 1023);
+        gic::clear_active(intid);
+        expect!(!gic::is_active(intid), "{intid} is still active");
+        acknowledge_soon(intid)?;
+        gic::end(intid);
+        gic::deactivate(intid);
+    }
+    Ok(())
+}
+
+fn icactiver_repairs_a_lost_eoi() -> TestResult {
+    gic::enable(12);
+    gic::send_to_self(12);
+    acknowledge_soon(12)?;
+    // What a restarted system does that finds a priority still running.
+    gic::clear_active(12);
+    msr!("ICC_AP1R0_EL1", 0);
+    gic::send_to_self(12);
+    acknowledge_soon(12)?;
+    gic::end(12);
+    expect!(!gic::is_active(12));
+    Ok(())
+}
+
+fn isactiver_blocks() -> TestResult {
+    edge(SPI);
+    gic::enable(SPI);
+    gic::activate(SPI);
+    expect!(gic::is_active(SPI));
+    gic::pend(SPI);
+    irq::unmask();
+    expect_none()?;
+    gic::clear_active(SPI);
+    expect_taken(SPI)
+}

@@ -1,0 +1,48 @@
+//! Checks of everything a guest may rely on, one line of output each.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(
+    target_os = "none",
+    expect(
+        unsafe_code,
+        reason = "nearly every check is an instruction under test"
+    )
+)]
+
+#[cfg(target_os = "none")]
+mod gic;
+#[cfg(target_os = "none")]
+mod psci;
+#[cfg(target_os = "none")]
+mod rtc;
+#[cfg(target_os = "none")]
+mod start;
+#[cfg(target_os = "none")]
+mod timer;
+#[cfg(target_os = "none")]
+mod uart;
+
+#[cfg(target_os = "none")]
+guests::entry!(main);
+
+#[cfg(target_os = "none")]
+fn main() -> ! {
+    guests::rt::run::run(
+        "checks",
+        &[
+            start::CHECKS,
+            timer::CHECKS,
+            gic::CHECKS,
+            psci::CHECKS,
+            uart::CHECKS,
+            rtc::CHECKS,
+            uart::echo::CHECKS,
+        ],
+    )
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("checks runs at EL1 of an Arm machine: build it for aarch64-unknown-none-softfloat");
+    std::process::exit(2);
+}
