@@ -26,3 +26,9 @@ pub mod error;
 pub mod isa;
 
 pub mod cpu;
+
+pub mod mmio;
+
+pub mod dev;
+
+pub mod vm;

@@ -1,6 +1,9 @@
 //! A machine for tests: registers in a map, and a log of what was done to it, one per thread.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
 use core::cell::RefCell;
 
 /// One thing that was done to the machine.
@@ -10,6 +13,10 @@ pub enum Event {
     Read(u32),
     /// An MSR of this value to the register with this encoding.
     Write(u32, u64),
+    /// An SMC with these x0 to x3.
+    Smc([u64; 4]),
+    /// An HVC with these x0 to x3.
+    Hvc([u64; 4]),
 }
 
 /// The machine's state.
@@ -17,21 +24,32 @@ pub enum Event {
 pub struct Fake {
     /// Registers by [`iss`](crate::isa::encoding::Encoding::iss); absent ones read as zero.
     pub regs: BTreeMap<u32, u64>,
+    /// Registers that read as this whatever is written.
+    pub stuck: BTreeMap<u32, u64>,
     /// Everything that was done, oldest first.
     pub log: Vec<Event>,
+    /// What the firmware will answer to the next calls; with none left, NOT_SUPPORTED.
+    pub answers: VecDeque<[u64; 4]>,
 }
 
 impl Fake {
     /// Reads a register and logs it.
     pub fn read(&mut self, iss: u32) -> u64 {
         self.log.push(Event::Read(iss));
-        self.regs.get(&iss).copied().unwrap_or(0)
+        let stuck = self.stuck.get(&iss);
+        stuck.or(self.regs.get(&iss)).copied().unwrap_or(0)
     }
 
     /// Writes a register and logs it.
     pub fn write(&mut self, iss: u32, value: u64) {
         self.log.push(Event::Write(iss, value));
         self.regs.insert(iss, value);
+    }
+
+    /// Logs a call to the firmware and gives the next queued answer.
+    pub fn firmware(&mut self, call: Event) -> [u64; 4] {
+        self.log.push(call);
+        self.answers.pop_front().unwrap_or([u64::MAX, 0, 0, 0])
     }
 }
 
