@@ -13,6 +13,7 @@ pub mod fp;
 pub mod id;
 pub mod local;
 pub mod regs;
+pub mod smc;
 pub mod switch;
 pub mod tlb;
 pub mod vectors;

@@ -1,7 +1,11 @@
 //! The architecture as data: encodings, registers, syndromes, descriptors. No hardware here.
 
+pub mod affinity;
 pub mod descriptor;
 pub mod encoding;
 pub mod esr;
 pub mod features;
+pub mod gic;
+pub mod psci;
+pub mod smccc;
 pub mod sysreg;

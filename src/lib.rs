@@ -32,6 +32,8 @@ pub mod mem;
 pub mod mmio;
 pub mod sync;
 
+pub mod dev;
+
 pub mod board;
 
 pub mod vm;

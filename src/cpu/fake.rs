@@ -26,6 +26,10 @@ pub enum Event {
     Clean(u64, u64),
     /// Invalidation of all instruction caches.
     InvalidateInstructions,
+    /// An SMC with these x0 to x3.
+    Smc([u64; 4]),
+    /// An HVC with these x0 to x3.
+    Hvc([u64; 4]),
 }
 
 /// What the guest does next: changes registers, then calls the handler of the exit it takes.
@@ -35,8 +39,12 @@ pub type Exit = Box<dyn FnOnce(*mut Frame) -> Next>;
 pub struct Fake {
     /// Registers by [`iss`](crate::isa::encoding::Encoding::iss); absent ones read as zero.
     pub regs: BTreeMap<u32, u64>,
+    /// Registers that read as this whatever is written.
+    pub stuck: BTreeMap<u32, u64>,
     /// Everything that was done, oldest first.
     pub log: Vec<Event>,
+    /// What the firmware will answer to the next calls; with none left, NOT_SUPPORTED.
+    pub answers: VecDeque<[u64; 4]>,
     /// The FP and SIMD registers.
     pub fp: FpRegs,
     /// What the guest will do, next first.
@@ -47,7 +55,9 @@ impl Default for Fake {
     fn default() -> Self {
         Self {
             regs: BTreeMap::new(),
+            stuck: BTreeMap::new(),
             log: Vec::new(),
+            answers: VecDeque::new(),
             fp: FpRegs::ZERO,
             script: VecDeque::new(),
         }
@@ -58,13 +68,20 @@ impl Fake {
     /// Reads a register and logs it.
     pub fn read(&mut self, iss: u32) -> u64 {
         self.log.push(Event::Read(iss));
-        self.regs.get(&iss).copied().unwrap_or(0)
+        let stuck = self.stuck.get(&iss);
+        stuck.or(self.regs.get(&iss)).copied().unwrap_or(0)
     }
 
     /// Writes a register and logs it.
     pub fn write(&mut self, iss: u32, value: u64) {
         self.log.push(Event::Write(iss, value));
         self.regs.insert(iss, value);
+    }
+
+    /// Logs a call to the firmware and gives the next queued answer.
+    pub fn firmware(&mut self, call: Event) -> [u64; 4] {
+        self.log.push(call);
+        self.answers.pop_front().unwrap_or([u64::MAX, 0, 0, 0])
     }
 }
 

@@ -1,0 +1,49 @@
+//! Drivers for the host's own devices: what EL2 drives itself.
+
+pub mod gic;
+pub mod ns16550;
+pub mod pl011;
+pub mod psci;
+mod uart;
+
+pub use uart::Uart;
+
+/// How often a register is read before a device that does not answer is given up on: a good part of
+/// a second on any machine, as a read of a device takes tens of nanoseconds at the least. Memory,
+/// which stands for devices in tests, never changes its mind.
+const PATIENCE: u32 = if cfg!(test) { 1 << 8 } else { 1 << 24 };
+
+/// How often a UART's status is read before a byte is given up: many frames' time at any usual
+/// speed, and yet a port that nobody drains can't stop the hypervisor for long.
+const BYTE_PATIENCE: u32 = if cfg!(test) { 1 << 8 } else { 1 << 20 };
+
+/// Asks `done` until it says yes, at most `patience` times; returns whether it did.
+fn poll(patience: u32, mut done: impl FnMut() -> bool) -> bool {
+    (0..patience).any(|_| {
+        let yes = done();
+        if !yes {
+            core::hint::spin_loop();
+        }
+        yes
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_ends() {
+        let mut asked = 0;
+        let mut ask = |yes_at| {
+            asked = 0;
+            let done = poll(5, || {
+                asked += 1;
+                asked == yes_at
+            });
+            (done, asked)
+        };
+        assert_eq!(ask(3), (true, 3));
+        assert_eq!(ask(9), (false, 5));
+    }
+}

@@ -1,0 +1,3 @@
+//! The host's interrupt controller.
+
+pub mod v3;

@@ -1,0 +1,4 @@
+//! The devices a guest has.
+
+pub mod pl011;
+pub mod pl031;
