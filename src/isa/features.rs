@@ -33,6 +33,21 @@ impl Features {
     pub const PMU: Self = Self(1 << 9);
     /// FEAT_VHE.
     pub const VHE: Self = Self(1 << 10);
+    /// FEAT_LOR: the LORegion registers.
+    pub const LOR: Self = Self(1 << 11);
+    /// FEAT_MTE2, or its instructions alone.
+    pub const MTE: Self = Self(1 << 12);
+    /// FEAT_NMI.
+    pub const NMI: Self = Self(1 << 13);
+    /// FEAT_SPE: statistical profiling.
+    pub const SPE: Self = Self(1 << 14);
+    /// FEAT_TRF: trace filters.
+    pub const TRF: Self = Self(1 << 15);
+    /// FEAT_PAN.
+    pub const PAN: Self = Self(1 << 16);
+    /// All of them, for tests.
+    #[cfg(test)]
+    pub const ALL: Self = Self(u32::MAX);
 
     /// Returns whether all of `other` is there.
     #[inline(always)]
@@ -201,6 +216,12 @@ impl IdRegs {
             .with(Features::AMU, self.field(ID_AA64PFR0, 44) != 0)
             .with(Features::PMU, pmu != 0 && pmu != 0xf)
             .with(Features::VHE, self.field(ID_AA64MMFR1, 8) != 0)
+            .with(Features::LOR, self.field(ID_AA64MMFR1, 16) != 0)
+            .with(Features::MTE, self.field(ID_AA64PFR1, 8) != 0)
+            .with(Features::NMI, self.field(ID_AA64PFR1, 36) != 0)
+            .with(Features::SPE, self.field(ID_AA64DFR0, 32) != 0)
+            .with(Features::PAN, self.field(ID_AA64MMFR1, 20) != 0)
+            .with(Features::TRF, self.field(ID_AA64DFR0, 40) != 0)
     }
 
     /// Returns what a guest is shown on this CPU; `pa_range` is the ID_AA64MMFR0_EL1.PARange of its

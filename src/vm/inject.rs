@@ -1,0 +1,100 @@
+//! Exceptions injected into a guest: what the CPU does when it takes one to EL1.
+
+use super::vcpu::Vcpu;
+use crate::{
+    bits::bit,
+    isa::{
+        esr::{Esr, class, status},
+        features::Features,
+        sysreg::SysReg,
+    },
+};
+
+/// PSTATE bits in an SPSR.
+mod pstate {
+    pub const EL1H: u64 = 0b00101;
+    pub const DAIF: u64 = 0b1111 << 6;
+    pub const SSBS: u64 = 1 << 12;
+    pub const PAN: u64 = 1 << 22;
+    pub const DIT: u64 = 1 << 24;
+    pub const TCO: u64 = 1 << 25;
+    pub const NZCV: u64 = 0b1111 << 28;
+    pub const MODE: u64 = 0b11111;
+    pub const AARCH32: u64 = 1 << 4;
+}
+
+impl Vcpu {
+    /// Makes the guest take an UNDEFINED exception for its current instruction.
+    pub fn inject_undefined(&mut self, esr: Esr) {
+        self.take_exception(class::UNKNOWN, il(esr), None);
+    }
+
+    /// Makes the guest take a synchronous external abort for the access that exited with `esr`.
+    pub fn inject_external_abort(&mut self, esr: Esr, address: u64) {
+        let from_el0 = self.sysregs().pstate() & 0xf == 0;
+        let fetch = esr.class() == class::INSTRUCTION_ABORT;
+        let (lower, same) = if fetch {
+            (class::INSTRUCTION_ABORT, class::INSTRUCTION_ABORT_SAME)
+        } else {
+            (class::DATA_ABORT, class::DATA_ABORT_SAME)
+        };
+        let code = if esr.is_walk() {
+            status::EXTERNAL_WALK | (esr.fault_status() & 0b11)
+        } else {
+            status::EXTERNAL
+        };
+        const WNR: u64 = 1 << 6;
+        let write = if fetch { 0 } else { esr.0 & WNR };
+        let class = if from_el0 { lower } else { same };
+        self.take_exception(class, il(esr) | write | code, Some(address));
+    }
+
+    /// Does what `AArch64.TakeException` of the Arm ARM (J1.1.2) does for a synchronous exception
+    /// to EL1.
+    fn take_exception(&mut self, class: u64, iss: u64, far: Option<u64>) {
+        let old = self.sysregs().pstate();
+        let sctlr = self.sysregs().read(SysReg::SCTLR_EL1);
+        let pc = self.sysregs().pc();
+        let offset = match old & pstate::MODE {
+            pstate::EL1H => 0x200,
+            mode if mode & pstate::AARCH32 != 0 => 0x600,
+            mode if mode & 0xf == 0 => 0x400,
+            _ => 0,
+        };
+        let vector = self.sysregs().read(SysReg::VBAR_EL1).wrapping_add(offset);
+        let new = self.entry_pstate(old, sctlr);
+        let regs = self.sysregs_mut();
+        regs.write(SysReg::SPSR_EL1, old);
+        regs.write(SysReg::ELR_EL1, pc);
+        regs.write(SysReg::ESR_EL1, class << 26 | iss);
+        if let Some(far) = far {
+            regs.write(SysReg::FAR_EL1, far);
+        }
+        regs.set_pstate(new);
+        regs.set_pc(vector);
+    }
+
+    /// Returns PSTATE on entry to EL1: interrupts masked, flags kept, the rest as SCTLR_EL1 says.
+    fn entry_pstate(&self, old: u64, sctlr: u64) -> u64 {
+        const SPAN: u32 = 23;
+        const DSSBS: u32 = 44;
+        let features = self.sysregs().mode().features;
+        let mut new = old & (pstate::NZCV | pstate::PAN | pstate::DIT);
+        new |= pstate::EL1H | pstate::DAIF;
+        if features.has(Features::PAN) && !bit(sctlr, SPAN) {
+            new |= pstate::PAN;
+        }
+        if bit(sctlr, DSSBS) {
+            new |= pstate::SSBS;
+        }
+        if features.has(Features::MTE) {
+            new |= pstate::TCO;
+        }
+        new
+    }
+}
+
+/// The instruction length bit, which the new syndrome shares with the old.
+fn il(esr: Esr) -> u64 {
+    esr.0 & 1 << 25
+}

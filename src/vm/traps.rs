@@ -1,0 +1,236 @@
+//! What of a guest EL2 traps: the constants behind every entry.
+//!
+//! Whatever is not virtualised is hidden in the ID registers (`isa::features`) and trapped here:
+//! hiding alone would let one VM leave state that another finds.
+
+#![expect(unsafe_code, reason = "configures EL2's traps")]
+
+use super::sysregs::HostMode;
+use crate::{
+    bits::field,
+    cpu::{barrier, regs},
+    isa::{encoding::Encoding, features::Features},
+};
+
+/// Bits of HCR_EL2 (Arm ARM, D24.2 "HCR_EL2").
+pub mod hcr {
+    /// Stage 2 is on.
+    pub const VM: u64 = 1 << 0;
+    /// Set/way invalidation also cleans.
+    const SWIO: u64 = 1 << 1;
+    /// A stage-1 walk that meets device memory faults.
+    const PTW: u64 = 1 << 2;
+    /// Physical FIQs, IRQs and SErrors come to EL2; the guest takes virtual ones.
+    const FMO_IMO_AMO: u64 = 0b111 << 3;
+    /// A virtual SError is pending.
+    pub const VSE: u64 = 1 << 8;
+    /// The guest's TLB and instruction cache maintenance reaches every CPU of the inner shareable
+    /// domain, and so every CPU it has run on.
+    const FB: u64 = 1 << 9;
+    /// Its barriers reach at least as far.
+    const BSU_INNER: u64 = 0b01 << 10;
+    /// ID group 3 is trapped: the ID registers.
+    const TID3: u64 = 1 << 18;
+    /// SMC is trapped.
+    const TSC: u64 = 1 << 19;
+    /// Implementation defined system registers are trapped.
+    const TIDCP: u64 = 1 << 20;
+    /// ACTLR_EL1 is trapped.
+    const TACR: u64 = 1 << 21;
+    /// Set/way cache maintenance is trapped.
+    const TSW: u64 = 1 << 22;
+    /// Writes of the registers that control stage 1 are trapped.
+    pub const TVM: u64 = 1 << 26;
+    /// EL1 is AArch64.
+    const RW: u64 = 1 << 31;
+    /// EL2 has the EL2&0 regime.
+    const E2H: u64 = 1 << 34;
+    /// LORegion registers are trapped.
+    const TLOR: u64 = 1 << 35;
+    /// Error record registers are trapped.
+    const TERR: u64 = 1 << 36;
+    /// Pointer authentication keys and instructions are the guest's.
+    const APK_API: u64 = 0b11 << 40;
+    /// ID group 5 is trapped: GMID_EL1.
+    const TID5: u64 = 1 << 58;
+
+    use super::{Features, HostMode};
+
+    /// What a vCPU in AArch64 starts with. It is written at load, and when a bit of it changes.
+    pub const fn for_guest(mode: HostMode) -> u64 {
+        let mut hcr = VM | SWIO | PTW | FMO_IMO_AMO | FB | BSU_INNER | TID3 | TSC | TIDCP;
+        hcr |= TACR | TSW | RW;
+        if mode.vhe {
+            hcr |= E2H;
+        }
+        if mode.features.has(Features::PAUTH) {
+            hcr |= APK_API;
+        }
+        if mode.features.has(Features::LOR) {
+            hcr |= TLOR;
+        }
+        if mode.features.has(Features::RAS) {
+            hcr |= TERR;
+        }
+        if mode.features.has(Features::MTE) {
+            hcr |= TID5;
+        }
+        hcr
+    }
+}
+
+/// CPTR_EL2 while a guest runs: SVE, SME, trace and activity monitors trapped, FP as asked.
+pub const fn cptr(mode: HostMode, fp_trapped: bool) -> u64 {
+    const TAM: u64 = 1 << 30;
+    if mode.vhe {
+        // Laid out like CPACR_EL1: ZEN and SMEN zero trap, FPEN 0b11 does not.
+        const TTA: u64 = 1 << 28;
+        const FPEN: u64 = 0b11 << 20;
+        TAM | TTA | if fp_trapped { 0 } else { FPEN }
+    } else {
+        // RES1 bits, among them TSM and TZ: SME and SVE trap.
+        const RES1: u64 = 0x33ff;
+        const TTA: u64 = 1 << 20;
+        const TFP: u64 = 1 << 10;
+        RES1 | TAM | TTA | if fp_trapped { TFP } else { 0 }
+    }
+}
+
+macro_rules! register {
+    ($name:ident = $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal) => {
+        const $name: u32 = Encoding::new($op0, $op1, $crn, $crm, $op2).iss();
+    };
+}
+register!(MDCR_EL2 = 3 4 1 1 1);
+register!(HSTR_EL2 = 3 4 1 1 3);
+register!(HCRX_EL2 = 3 4 1 2 2);
+register!(HFGRTR_EL2 = 3 4 1 1 4);
+register!(HFGWTR_EL2 = 3 4 1 1 5);
+register!(HFGITR_EL2 = 3 4 1 1 6);
+register!(HDFGRTR_EL2 = 3 4 3 1 4);
+register!(HDFGWTR_EL2 = 3 4 3 1 5);
+register!(HAFGRTR_EL2 = 3 4 3 1 6);
+register!(HDFGRTR2_EL2 = 3 4 3 1 0);
+register!(HDFGWTR2_EL2 = 3 4 3 1 1);
+register!(HFGRTR2_EL2 = 3 4 3 1 2);
+register!(HFGWTR2_EL2 = 3 4 3 1 3);
+register!(HFGITR2_EL2 = 3 4 3 1 7);
+register!(CNTHCTL_EL2 = 3 4 14 1 0);
+register!(MPAM2_EL2 = 3 4 10 5 0);
+register!(PMCR_EL0 = 3 3 9 12 0);
+register!(OSLAR_EL1 = 2 0 1 0 4);
+
+/// MDCR_EL2: debug, OS lock, PMU, profiling and trace registers trapped; the statistical profiler's
+/// and the trace buffer's owner is EL2 (E2PB and E2TB zero); all event counters are EL1's to have
+/// none of (HPMN = their number).
+fn mdcr(features: Features) -> u64 {
+    const TPMCR: u64 = 1 << 5;
+    const TPM: u64 = 1 << 6;
+    const TDA: u64 = 1 << 9;
+    const TDOSA: u64 = 1 << 10;
+    const TDRA: u64 = 1 << 11;
+    const TPMS: u64 = 1 << 14;
+    const TTRF: u64 = 1 << 19;
+    let mut mdcr = TDA | TDOSA | TDRA;
+    if features.has(Features::PMU) {
+        mdcr |= TPMCR | TPM | field(regs::read::<PMCR_EL0>(), 11, 5);
+    }
+    if features.has(Features::SPE) {
+        mdcr |= TPMS;
+    }
+    if features.has(Features::TRF) {
+        mdcr |= TTRF;
+    }
+    mdcr
+}
+
+/// Sets up the traps that are the same for every guest, once on each CPU.
+pub fn configure_cpu(mode: HostMode) {
+    let features = mode.features;
+    // EL1PCTEN and EL1PCEN: guests use the physical counter and timer themselves.
+    let cnthctl = if mode.vhe { 0b11 << 10 } else { 0b11 };
+    // SAFETY: these decide what of EL1 and EL0 is trapped; nothing of EL2 depends on them. Each
+    // register is written only where the CPU has it.
+    unsafe {
+        regs::write::<MDCR_EL2>(mdcr(features));
+        regs::write::<HSTR_EL2>(0);
+        regs::write::<CNTHCTL_EL2>(cnthctl);
+        // The OS lock would keep guests' breakpoints from firing.
+        regs::write::<OSLAR_EL1>(0);
+        if features.has(Features::HCX) {
+            // Zero traps or disables all that newer architectures add. TALLINT traps when set.
+            const TALLINT: u64 = 1 << 6;
+            let nmi = features.has(Features::NMI);
+            regs::write::<HCRX_EL2>(if nmi { TALLINT } else { 0 });
+        }
+        if features.has(Features::FGT) {
+            // A zero in the bits named n… traps; a zero in the others does not.
+            regs::write::<HFGRTR_EL2>(0);
+            regs::write::<HFGWTR_EL2>(0);
+            regs::write::<HFGITR_EL2>(0);
+            regs::write::<HDFGRTR_EL2>(0);
+            regs::write::<HDFGWTR_EL2>(0);
+            if features.has(Features::AMU) {
+                regs::write::<HAFGRTR_EL2>(0);
+            }
+        }
+        if features.has(Features::FGT2) {
+            regs::write::<HFGRTR2_EL2>(0);
+            regs::write::<HFGWTR2_EL2>(0);
+            regs::write::<HFGITR2_EL2>(0);
+            regs::write::<HDFGRTR2_EL2>(0);
+            regs::write::<HDFGWTR2_EL2>(0);
+        }
+        if features.has(Features::MPAM) {
+            const TRAP_MPAM: u64 = 0b11 << 48;
+            regs::write::<MPAM2_EL2>(TRAP_MPAM);
+        }
+    }
+    barrier::isb();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERYTHING: HostMode = HostMode {
+        vhe: false,
+        features: Features::ALL,
+    };
+
+    #[test]
+    fn a_guest_never_runs_with_tge_or_without_stage_2() {
+        for vhe in [false, true] {
+            let hcr = hcr::for_guest(HostMode { vhe, ..EVERYTHING });
+            assert_eq!(hcr & hcr::VM, hcr::VM);
+            assert_eq!(hcr >> 27 & 1, 0, "TGE");
+            assert_eq!(hcr >> 34 & 1, u64::from(vhe), "E2H");
+            assert_eq!(hcr >> 42 & 1, 0, "NV");
+            assert_eq!(hcr >> 56 & 1, 0, "ATA");
+        }
+    }
+
+    #[test]
+    fn only_fp_is_ever_let_through() {
+        assert_eq!(cptr(EVERYTHING, false), 0x4010_33ff);
+        assert_eq!(cptr(EVERYTHING, true), 0x4010_37ff);
+        let vhe = HostMode {
+            vhe: true,
+            ..EVERYTHING
+        };
+        assert_eq!(cptr(vhe, false), 0x5030_0000);
+        assert_eq!(cptr(vhe, true), 0x5000_0000);
+    }
+
+    #[test]
+    fn registers_of_absent_features_are_not_touched() {
+        crate::cpu::fake::reset();
+        configure_cpu(HostMode {
+            vhe: false,
+            features: Features::default(),
+        });
+        let touched = crate::cpu::fake::with(|cpu| cpu.regs.clone());
+        assert!(touched.contains_key(&MDCR_EL2));
+        assert!(!touched.contains_key(&HCRX_EL2) && !touched.contains_key(&HFGRTR_EL2));
+    }
+}
