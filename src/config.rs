@@ -118,7 +118,7 @@ fn names(archive: &Archive<'_>) -> String {
     let shown: Vec<&str> = files.iter().take(SHOWN).map(|file| file.name).collect();
     match files.len() {
         0 => String::from("no files"),
-        ..=SHOWN => shown.join(", "),
+        1..=SHOWN => shown.join(", "),
         count => format!("{} and {} more", shown.join(", "), count - SHOWN),
     }
 }

@@ -140,7 +140,7 @@ impl Header {
             .get(self.reservations..)
             .unwrap_or_default()
             .as_chunks::<16>();
-        if entries.iter().any(|entry| *entry == [0; 16]) {
+        if entries.contains(&[0; 16]) {
             Ok(())
         } else {
             Err(refuse!(

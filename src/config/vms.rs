@@ -81,8 +81,7 @@ struct Table {
     kernel: Spanned<String>,
     ramdisk: Option<Spanned<String>>,
     dtb: Option<Spanned<String>>,
-    #[serde(default)]
-    bootargs: String,
+    bootargs: Option<Spanned<String>>,
     cpus: Option<Spanned<u32>>,
     memory: Option<Spanned<Size>>,
     pin: Option<Spanned<Vec<u32>>>,
@@ -166,7 +165,7 @@ impl Table {
             kernel: file(self.kernel)?,
             ramdisk: self.ramdisk.map(file).transpose()?,
             dtb: self.dtb.map(file).transpose()?,
-            bootargs: self.bootargs,
+            bootargs: check_bootargs(self.bootargs)?,
             cpus,
             memory: check_memory(self.memory)?,
             pin: check_pin(self.pin, cpus)?,
@@ -181,6 +180,14 @@ fn file(name: Spanned<String>) -> Result<String, Fault> {
         return Err(fault!(name, "an empty file name"));
     }
     Ok(name.into_inner())
+}
+
+fn check_bootargs(bootargs: Option<Spanned<String>>) -> Result<String, Fault> {
+    match bootargs {
+        // A device tree's strings end with one.
+        Some(text) if text.get_ref().contains('\0') => Err(fault!(text, "a NUL in bootargs")),
+        text => Ok(text.map(Spanned::into_inner).unwrap_or_default()),
+    }
 }
 
 fn check_cpus(cpus: Option<&Spanned<u32>>) -> Result<u32, Fault> {

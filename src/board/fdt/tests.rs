@@ -343,9 +343,9 @@ impl Random {
                 }
                 _ if self.below(8) == 0 => blob.truncate(at.max(44)),
                 _ => {
-                    // A token put in or taken out, with the header still true.
+                    // A word of the structure block made some token, the header left true.
                     let structure = be32(blob, 8).unwrap_or(0) as usize;
-                    let at = (structure + self.below(4000) & !3).min(blob.len());
+                    let at = ((structure + self.below(4000)) & !3).min(blob.len());
                     let word = [1, 2, 3, 4, 9, 0][self.below(6)];
                     blob.splice(at..(at + 4).min(blob.len()), u32::to_be_bytes(word));
                 }

@@ -114,6 +114,10 @@ fn what_is_wrong_is_placed_and_named() {
             "vms.toml:2:10: an empty file name",
         ),
         (
+            "[vm.a]\nkernel = \"k\"\nbootargs = \"x\\u0000\"\n",
+            "vms.toml:3:12: a NUL in bootargs",
+        ),
+        (
             "[vm.A]\nkernel = \"k\"\n",
             "vms.toml:1:5: \"A\" is no name of a VM: 1 to 31 of a-z, 0-9, - and _",
         ),

@@ -1,0 +1,81 @@
+//! Where a guest's devices are.
+
+use crate::addr::Ipa;
+
+/// A guest's memory map.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GuestMap {
+    /// The interrupt controller.
+    pub gic: GuestGic,
+    /// The PL011.
+    pub uart: Device,
+    /// The PL031 real-time clock.
+    pub rtc: Device,
+    /// The start of RAM.
+    pub ram: Ipa,
+}
+
+/// A guest's interrupt controller; pairs are base and size in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GuestGic {
+    /// GICv2.
+    V2 {
+        /// GICD.
+        distributor: (u64, u64),
+        /// GICC.
+        cpu_interface: (u64, u64),
+    },
+    /// GICv3.
+    V3 {
+        /// GICD.
+        distributor: (u64, u64),
+        /// The first CPU's GICR; the others follow.
+        redistributors: u64,
+        /// The size of one CPU's GICR in bytes.
+        redistributor_size: u64,
+    },
+}
+
+/// A device with one page of registers and one interrupt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Device {
+    /// The address of its registers.
+    pub base: u64,
+    /// Their size in bytes.
+    pub size: u64,
+    /// Its shared peripheral interrupt: the INTID less 32.
+    pub spi: u32,
+}
+
+/// The map of QEMU's `virt` machine.
+pub const VIRT: GuestMap = GuestMap {
+    gic: GuestGic::V3 {
+        distributor: (0x0800_0000, 0x1_0000),
+        redistributors: 0x080a_0000,
+        redistributor_size: 0x2_0000,
+    },
+    uart: Device {
+        base: 0x0900_0000,
+        size: 0x1000,
+        spi: 1,
+    },
+    rtc: Device {
+        base: 0x0901_0000,
+        size: 0x1000,
+        spi: 2,
+    },
+    ram: Ipa::new(0x4000_0000),
+};
+
+impl GuestMap {
+    /// Returns the same map with `virt`'s GICv2 for its interrupt controller.
+    pub const fn with_gicv2(self) -> Self {
+        Self {
+            gic: GuestGic::V2 {
+                distributor: (0x0800_0000, 0x1_0000),
+                cpu_interface: (0x0801_0000, 0x1_0000),
+            },
+            ..self
+        }
+    }
+}
