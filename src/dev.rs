@@ -14,7 +14,7 @@ pub use uart::Uart;
 const PATIENCE: u32 = if cfg!(test) { 1 << 8 } else { 1 << 24 };
 
 /// How often a UART's status is read before a byte is given up: many frames' time at any usual
-/// speed, and yet a port that nobody drains can't stop the hypervisor for long.
+/// speed. A port that took that long is not waited for again until it has room.
 const BYTE_PATIENCE: u32 = if cfg!(test) { 1 << 8 } else { 1 << 20 };
 
 /// Asks `done` until it says yes, at most `patience` times; returns whether it did.
@@ -26,6 +26,13 @@ fn poll(patience: u32, mut done: impl FnMut() -> bool) -> bool {
         }
         yes
     })
+}
+
+/// Waits until a UART has room for a byte; `stuck` remembers whether it had none the last time.
+fn poll_room(stuck: &mut bool, room: impl FnMut() -> bool) -> bool {
+    let room = poll(if *stuck { 1 } else { BYTE_PATIENCE }, room);
+    *stuck = !room;
+    room
 }
 
 #[cfg(test)]
@@ -45,5 +52,23 @@ mod tests {
         };
         assert_eq!(ask(3), (true, 3));
         assert_eq!(ask(9), (false, 5));
+    }
+
+    #[test]
+    fn a_stuck_port_costs_its_wait_once() {
+        let mut stuck = false;
+        let mut asked = 0;
+        let mut ask = |room| {
+            asked = 0;
+            let got = poll_room(&mut stuck, || {
+                asked += 1;
+                room
+            });
+            (got, asked)
+        };
+        assert_eq!(ask(false), (false, BYTE_PATIENCE));
+        assert_eq!(ask(false), (false, 1));
+        assert_eq!(ask(true), (true, 1));
+        assert_eq!(ask(false), (false, BYTE_PATIENCE));
     }
 }

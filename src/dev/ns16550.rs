@@ -3,7 +3,7 @@
 //!
 //! The port is taken as firmware left it.
 
-use super::{BYTE_PATIENCE, poll};
+use super::poll_room;
 use crate::mmio::Mmio;
 
 /// RBR when read, THR when written.
@@ -41,6 +41,7 @@ pub struct Ns16550 {
     registers: Mmio,
     shift: u32,
     width: Width,
+    stuck: bool,
 }
 
 impl Ns16550 {
@@ -54,6 +55,7 @@ impl Ns16550 {
             registers,
             shift,
             width,
+            stuck: false,
         }
     }
 
@@ -68,7 +70,9 @@ impl Ns16550 {
 
     /// Sends a byte; returns false when the port took none for so long that the byte was dropped.
     pub fn put(&mut self, byte: u8) -> bool {
-        let room = poll(BYTE_PATIENCE, || self.read(LSR) & LSR_ROOM != 0);
+        let mut stuck = self.stuck;
+        let room = poll_room(&mut stuck, || self.read(LSR) & LSR_ROOM != 0);
+        self.stuck = stuck;
         if room {
             self.write(DATA, byte.into());
         }

@@ -3,7 +3,7 @@
 //! The port is taken as firmware left it: line speed and format are the firmware's business, and
 //! SBSA ports do not even have the registers for them.
 
-use super::{BYTE_PATIENCE, poll};
+use super::poll_room;
 use crate::mmio::Mmio;
 
 const DR: usize = 0x00;
@@ -31,6 +31,7 @@ const FIFO_DEPTH: usize = 32;
 #[derive(Debug)]
 pub struct Pl011 {
     registers: Mmio,
+    stuck: bool,
 }
 
 impl Pl011 {
@@ -38,7 +39,10 @@ impl Pl011 {
     ///
     /// The window must have at least 0x48 bytes.
     pub const fn new(registers: Mmio) -> Self {
-        Self { registers }
+        Self {
+            registers,
+            stuck: false,
+        }
     }
 
     /// Turns a port on that firmware left off, at whatever speed it is set to; not for SBSA ports.
@@ -52,7 +56,9 @@ impl Pl011 {
 
     /// Sends a byte; returns false when the port took none for so long that the byte was dropped.
     pub fn put(&mut self, byte: u8) -> bool {
-        let room = poll(BYTE_PATIENCE, || self.registers.read32(FR) & FR_TXFF == 0);
+        let mut stuck = self.stuck;
+        let room = poll_room(&mut stuck, || self.registers.read32(FR) & FR_TXFF == 0);
+        self.stuck = stuck;
         if room {
             self.registers.write32(DR, byte.into());
         }

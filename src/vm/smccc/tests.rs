@@ -162,6 +162,15 @@ fn an_aarch32_entry_may_be_t32() {
     for entry in [0x4000_0001, 0x4000_0003, 0x4000_0004] {
         assert!(matches!(on(entry), Action::CpuOn { start, .. } if start.entry == entry));
     }
+    let only_there = Facts {
+        in_memory: &|address| address == 0x4000_0000,
+        ..AARCH32
+    };
+    let t32 = call(psci::CPU_ON.into(), [1, 0x4000_0001, 0], &only_there);
+    assert!(
+        matches!(t32, Action::CpuOn { .. }),
+        "the address is without the state bit"
+    );
     assert_eq!(on(0x4000_0002), code(Error::InvalidAddress));
     assert_eq!(on(0x8000_0001), code(Error::InvalidAddress));
 }
