@@ -30,7 +30,7 @@ checks! {
     everywhere mask_by_pmr;
     everywhere mask_by_igrpen;
     everywhere highest_priority_first;
-    everywhere lowest_intid_first_among_equals;
+    everywhere equals_are_all_taken;
     everywhere higher_priority_preempts;
     everywhere equal_priority_does_not_preempt;
     everywhere active_is_not_taken_again;
@@ -211,11 +211,10 @@ fn more_pending_than_list_registers() -> TestResult {
         "{} of 17 taken",
         irq::taken()
     );
-    for n in 0..16 {
-        expect_eq!(irq::nth(n), n as u32);
-    }
     pause(A_WHILE);
     expect_eq!(irq::taken(), 17);
+    let seen = (0..17).fold(0_u64, |seen, n| seen | 1 << irq::nth(n));
+    expect_eq!(seen, 0xffff | 1 << SPI);
     Ok(())
 }
 
@@ -264,7 +263,8 @@ fn highest_priority_first() -> TestResult {
     Ok(())
 }
 
-fn lowest_intid_first_among_equals() -> TestResult {
+/// Which of them comes first is the implementation's choice.
+fn equals_are_all_taken() -> TestResult {
     for spi in [OTHER_SPI, SPI] {
         edge(spi);
     }
@@ -278,7 +278,8 @@ fn lowest_intid_first_among_equals() -> TestResult {
         "{} of 4 taken",
         irq::taken()
     );
-    expect_eq!([0, 1, 2, 3].map(irq::nth), [8, 9, SPI, OTHER_SPI]);
+    let seen = (0..4).fold(0_u64, |seen, n| seen | 1 << irq::nth(n));
+    expect_eq!(seen, 1 << OTHER_SPI | 1 << SPI | 1 << 9 | 1 << 8);
     Ok(())
 }
 
@@ -365,7 +366,7 @@ fn active_is_not_taken_again() -> TestResult {
     acknowledge_soon(SPI)?;
     gic::end(SPI);
     expect!(
-        !gic::is_active(SPI) && !gic::is_pending(SPI),
+        wait(SOON, || !gic::is_active(SPI) && !gic::is_pending(SPI)),
         "not idle in the end"
     );
     Ok(())
@@ -392,7 +393,10 @@ fn eoimode_1_deactivates_by_dir() -> TestResult {
         acknowledge_soon(intid)?;
         gic::end(intid);
         gic::deactivate(intid);
-        expect!(!gic::is_active(intid), "{intid}: DIR did not deactivate");
+        expect!(
+            wait(SOON, || !gic::is_active(intid)),
+            "{intid}: DIR did not deactivate"
+        );
     }
     Ok(())
 }
@@ -408,7 +412,10 @@ fn icactiver_repairs_a_lost_dir() -> TestResult {
         gic::pend(intid);
         expect_eq!(gic::acknowledge(), 1023);
         gic::clear_active(intid);
-        expect!(!gic::is_active(intid), "{intid} is still active");
+        expect!(
+            wait(SOON, || !gic::is_active(intid)),
+            "{intid} is still active"
+        );
         acknowledge_soon(intid)?;
         gic::end(intid);
         gic::deactivate(intid);
@@ -426,7 +433,7 @@ fn icactiver_repairs_a_lost_eoi() -> TestResult {
     gic::send_to_self(12);
     acknowledge_soon(12)?;
     gic::end(12);
-    expect!(!gic::is_active(12));
+    expect!(wait(SOON, || !gic::is_active(12)));
     Ok(())
 }
 

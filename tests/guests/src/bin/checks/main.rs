@@ -10,13 +10,29 @@
 )]
 
 #[cfg(target_os = "none")]
+mod cpu;
+#[cfg(target_os = "none")]
+mod debug;
+#[cfg(target_os = "none")]
+mod fp;
+#[cfg(target_os = "none")]
 mod gic;
+#[cfg(target_os = "none")]
+mod hidden;
+#[cfg(target_os = "none")]
+mod memory;
+#[cfg(target_os = "none")]
+mod mmio;
+#[cfg(target_os = "none")]
+mod pauth;
 #[cfg(target_os = "none")]
 mod psci;
 #[cfg(target_os = "none")]
 mod rtc;
 #[cfg(target_os = "none")]
 mod start;
+#[cfg(target_os = "none")]
+mod state;
 #[cfg(target_os = "none")]
 mod timer;
 #[cfg(target_os = "none")]
@@ -31,11 +47,19 @@ fn main() -> ! {
         "checks",
         &[
             start::CHECKS,
-            timer::CHECKS,
+            cpu::CHECKS,
+            state::CHECKS,
+            fp::CHECKS,
+            pauth::CHECKS,
+            memory::CHECKS,
+            mmio::CHECKS,
             gic::CHECKS,
+            timer::CHECKS,
             psci::CHECKS,
             uart::CHECKS,
             rtc::CHECKS,
+            debug::CHECKS,
+            hidden::CHECKS,
             uart::echo::CHECKS,
         ],
     )
