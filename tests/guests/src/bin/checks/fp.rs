@@ -111,7 +111,7 @@ fn many_exits(round: usize) -> TestResult {
         mmio::write32(console::IMSC, 0);
         let _ = mrs!("ID_AA64ISAR0_EL1");
         expect!(
-            wait(100_000, || irq::taken() == 1),
+            wait(1_000_000, || irq::taken() == 1),
             "no interrupt {n} of round {round}"
         );
     }

@@ -10,7 +10,7 @@ use guests::{checks, expect, expect_eq, mrs, msr, outcome::TestResult};
 const SPI: u32 = 44;
 const OTHER_SPI: u32 = 45;
 
-const SOON: u64 = 100_000;
+const SOON: u64 = 1_000_000;
 const A_WHILE: u64 = 300;
 
 checks! {
