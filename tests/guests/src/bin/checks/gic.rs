@@ -22,6 +22,7 @@ checks! {
     everywhere all_sgis_in_turn;
     everywhere sgi_waits_for_enable;
     everywhere sgi_is_withdrawn;
+    everywhere disabled_while_pending;
     everywhere spi_by_ispendr;
     everywhere spi_waits_for_enable;
     everywhere spi_is_withdrawn;
@@ -157,6 +158,29 @@ fn sgi_is_withdrawn() -> TestResult {
         "taken though withdrawn"
     );
     expect!(!gic::is_pending(5));
+    Ok(())
+}
+
+/// Masked by DAIF, so that it is on its way to the CPU when it is disabled.
+fn disabled_while_pending() -> TestResult {
+    edge(SPI);
+    for intid in [13, SPI] {
+        irq::reset();
+        gic::enable(intid);
+        gic::pend(intid);
+        pause(A_WHILE);
+        gic::disable(intid);
+        irq::unmask();
+        pause(A_WHILE);
+        expect!(
+            irq::taken() == 0 || irq::nth(0) >= gic::SPECIAL,
+            "{intid} was taken while disabled"
+        );
+        irq::reset();
+        gic::enable(intid);
+        expect_taken(intid)?;
+        irq::mask();
+    }
     Ok(())
 }
 

@@ -1,4 +1,10 @@
-//! Checks of everything a guest may rely on, one line of output each.
+//! Checks of everything a guest may rely on, one line of output each:
+//! `test NAME ... ok`, `... FAILED: why (file:line)` or `... ignored: why`, and at the
+//! end `checks: N passed, N failed, N ignored`; then the machine turns off.
+//!
+//! Boot arguments: `native` says that there is no hypervisor, so that the checks that
+//! speak of it are ignored; `echo` adds the dialogue with somebody who types;
+//! `only=TEXT` runs the checks whose name contains the text.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(

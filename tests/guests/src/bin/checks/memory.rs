@@ -191,7 +191,7 @@ macro_rules! tlbi {
 
 tlbi! {
     tlbi_by_address "vae1, x0";
-    tlbi_by_address_inner_shareable "vaae1is, x0";
+    tlbi_by_address_inner_shareable "vae1is, x0";
     tlbi_all "vmalle1";
     tlbi_all_inner_shareable "vmalle1is";
 }
