@@ -16,6 +16,7 @@ checks! {
 global_asm!(
     ".arch_extension fp",
     ".arch_extension simd",
+    ".global fp_load, fp_store",
     "fp_load:",
     "ldp q0, q1, [x0]",
     "ldp q2, q3, [x0, #32]",

@@ -16,6 +16,8 @@
 )]
 
 #[cfg(target_os = "none")]
+mod active;
+#[cfg(target_os = "none")]
 mod cpu;
 #[cfg(target_os = "none")]
 mod debug;
@@ -60,6 +62,7 @@ fn main() -> ! {
             memory::CHECKS,
             mmio::CHECKS,
             gic::CHECKS,
+            active::CHECKS,
             timer::CHECKS,
             psci::CHECKS,
             uart::CHECKS,
