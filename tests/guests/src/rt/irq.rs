@@ -7,7 +7,7 @@ use super::gic;
 use super::timer::{ENABLE, IMASK, Timer};
 use crate::{mrs, msr};
 
-const LOG: usize = 16;
+const LOG: usize = 32;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static ORDER: [AtomicU32; LOG] = [const { AtomicU32::new(0) }; LOG];
@@ -30,7 +30,7 @@ pub fn taken() -> usize {
     TAKEN.load(Relaxed)
 }
 
-/// Returns the INTID of the n-th interrupt taken, of the first sixteen.
+/// Returns the INTID of the n-th interrupt taken, of the first 32.
 pub fn nth(n: usize) -> u32 {
     ORDER.get(n).map_or(u32::MAX, |intid| intid.load(Relaxed))
 }

@@ -23,14 +23,12 @@ pub fn run(title: &str, groups: &[&[Check]]) -> ! {
     gic::init();
     let native = entry::has_argument("native");
     let only = entry::argument("only").unwrap_or("");
-    println!(
-        "{title}: {}",
-        if native {
-            "native"
-        } else {
-            "under the hypervisor"
-        }
-    );
+    let place = if native {
+        "native"
+    } else {
+        "under the hypervisor"
+    };
+    println!("{title}: {place}, loaded at {:#x}", entry::image().0);
     let mut tally = Tally::default();
     for check in groups.iter().copied().flatten() {
         let name = name(check);

@@ -10,6 +10,8 @@ use crate::{mrs, println};
 
 /// ESR.EC: unknown, that is UNDEFINED.
 pub const EC_UNKNOWN: u64 = 0;
+/// ESR.EC: an instruction abort of this exception level.
+pub const EC_INSTRUCTION_ABORT: u64 = 0x21;
 /// ESR.EC: a data abort of this exception level.
 pub const EC_DATA_ABORT: u64 = 0x25;
 /// ESR.ISS.DFSC: a synchronous external abort, not on a table walk.
@@ -95,7 +97,8 @@ unsafe extern "C" {
 }
 
 /// Runs a function that may take synchronous exceptions: each faulting instruction is
-/// stepped over. Returns the last exception.
+/// stepped over, and a call to where nothing can be fetched returns. Returns the last
+/// exception.
 pub fn catch(f: impl FnOnce()) -> Option<Fault> {
     CAUGHT.put(None);
     CATCHING.store(true, Relaxed);
@@ -133,8 +136,14 @@ extern "C" fn exception(vector: u64, frame: &mut Frame) {
     match vector {
         5 => irq::dispatch(),
         4 if CATCHING.load(Relaxed) => {
-            CAUGHT.put(Some(syndrome(frame)));
-            frame.elr += 4;
+            let fault = syndrome(frame);
+            CAUGHT.put(Some(fault));
+            // Where nothing can be fetched there is no next instruction: return instead.
+            frame.elr = if fault.class() == EC_INSTRUCTION_ABORT {
+                frame.x[30]
+            } else {
+                frame.elr + 4
+            };
         }
         _ => recover(vector, frame),
     }

@@ -7,10 +7,11 @@ use guests::rt::{gic, irq, mmio};
 use guests::{checks, expect, expect_eq, mrs, msr, outcome::TestResult};
 
 /// SPIs that no device of the machine drives.
-const SPI: u32 = 44;
+pub const SPI: u32 = 44;
 const OTHER_SPI: u32 = 45;
 
-const SOON: u64 = 100_000;
+/// How long, in microseconds, an interrupt may take on a development machine under load.
+pub const SOON: u64 = 1_000_000;
 const A_WHILE: u64 = 300;
 
 checks! {
@@ -22,6 +23,7 @@ checks! {
     everywhere all_sgis_in_turn;
     everywhere sgi_waits_for_enable;
     everywhere sgi_is_withdrawn;
+    everywhere disabled_while_pending;
     everywhere spi_by_ispendr;
     everywhere spi_waits_for_enable;
     everywhere spi_is_withdrawn;
@@ -30,14 +32,9 @@ checks! {
     everywhere mask_by_pmr;
     everywhere mask_by_igrpen;
     everywhere highest_priority_first;
-    everywhere lowest_intid_first_among_equals;
+    everywhere equals_are_all_taken;
     everywhere higher_priority_preempts;
     everywhere equal_priority_does_not_preempt;
-    everywhere active_is_not_taken_again;
-    everywhere eoimode_1_deactivates_by_dir;
-    everywhere icactiver_repairs_a_lost_dir;
-    everywhere icactiver_repairs_a_lost_eoi;
-    everywhere isactiver_blocks;
 }
 
 fn distributor_identifies_itself() -> TestResult {
@@ -100,7 +97,8 @@ fn enable_bits() -> TestResult {
     Ok(())
 }
 
-fn expect_taken(intid: u32) -> TestResult {
+/// Expects this interrupt, once.
+pub fn expect_taken(intid: u32) -> TestResult {
     expect!(
         wait(SOON, || irq::taken() != 0),
         "INTID {intid} was not taken"
@@ -111,7 +109,8 @@ fn expect_taken(intid: u32) -> TestResult {
     Ok(())
 }
 
-fn expect_none() -> TestResult {
+/// Expects no interrupt.
+pub fn expect_none() -> TestResult {
     pause(A_WHILE);
     expect!(irq::taken() == 0, "INTID {} was taken", irq::nth(0));
     Ok(())
@@ -160,7 +159,31 @@ fn sgi_is_withdrawn() -> TestResult {
     Ok(())
 }
 
-fn edge(spi: u32) {
+/// Masked by DAIF, so that it is on its way to the CPU when it is disabled.
+fn disabled_while_pending() -> TestResult {
+    edge(SPI);
+    for intid in [13, SPI] {
+        irq::reset();
+        gic::enable(intid);
+        gic::pend(intid);
+        pause(A_WHILE);
+        gic::disable(intid);
+        irq::unmask();
+        pause(A_WHILE);
+        expect!(
+            irq::taken() == 0 || irq::nth(0) >= gic::SPECIAL,
+            "{intid} was taken while disabled"
+        );
+        irq::reset();
+        gic::enable(intid);
+        expect_taken(intid)?;
+        irq::mask();
+    }
+    Ok(())
+}
+
+/// Makes an SPI edge-triggered.
+pub fn edge(spi: u32) {
     gic::set_edge(spi, true);
 }
 
@@ -211,11 +234,10 @@ fn more_pending_than_list_registers() -> TestResult {
         "{} of 17 taken",
         irq::taken()
     );
-    for n in 0..16 {
-        expect_eq!(irq::nth(n), n as u32);
-    }
     pause(A_WHILE);
     expect_eq!(irq::taken(), 17);
+    let seen = (0..17).fold(0_u64, |seen, n| seen | 1 << irq::nth(n));
+    expect_eq!(seen, 0xffff | 1 << SPI);
     Ok(())
 }
 
@@ -264,7 +286,8 @@ fn highest_priority_first() -> TestResult {
     Ok(())
 }
 
-fn lowest_intid_first_among_equals() -> TestResult {
+/// Which of them comes first is the implementation's choice.
+fn equals_are_all_taken() -> TestResult {
     for spi in [OTHER_SPI, SPI] {
         edge(spi);
     }
@@ -278,7 +301,8 @@ fn lowest_intid_first_among_equals() -> TestResult {
         "{} of 4 taken",
         irq::taken()
     );
-    expect_eq!([0, 1, 2, 3].map(irq::nth), [8, 9, SPI, OTHER_SPI]);
+    let seen = (0..4).fold(0_u64, |seen, n| seen | 1 << irq::nth(n));
+    expect_eq!(seen, 1 << OTHER_SPI | 1 << SPI | 1 << 9 | 1 << 8);
     Ok(())
 }
 
@@ -334,110 +358,4 @@ fn equal_priority_does_not_preempt() -> TestResult {
     run_nested(0x80)?;
     expect_eq!(NESTED.load(Relaxed), 1);
     Ok(())
-}
-
-fn acknowledge_soon(intid: u32) -> TestResult {
-    let mut seen = gic::SPECIAL;
-    wait(SOON, || {
-        seen = gic::acknowledge();
-        seen < gic::SPECIAL
-    });
-    expect_eq!(seen, intid);
-    Ok(())
-}
-
-fn active_is_not_taken_again() -> TestResult {
-    edge(SPI);
-    gic::enable(SPI);
-    gic::pend(SPI);
-    acknowledge_soon(SPI)?;
-    expect!(
-        gic::is_active(SPI) && !gic::is_pending(SPI),
-        "not active alone"
-    );
-    gic::pend(SPI);
-    expect!(
-        gic::is_active(SPI) && gic::is_pending(SPI),
-        "not active and pending"
-    );
-    expect_eq!(gic::acknowledge(), 1023);
-    gic::end(SPI);
-    acknowledge_soon(SPI)?;
-    gic::end(SPI);
-    expect!(
-        !gic::is_active(SPI) && !gic::is_pending(SPI),
-        "not idle in the end"
-    );
-    Ok(())
-}
-
-const EOIMODE: u64 = 1 << 1;
-
-fn eoimode_1_deactivates_by_dir() -> TestResult {
-    msr!("ICC_CTLR_EL1", EOIMODE);
-    for intid in [10, SPI] {
-        gic::set_edge(SPI, true);
-        gic::enable(intid);
-        gic::pend(intid);
-        acknowledge_soon(intid)?;
-        gic::end(intid);
-        expect_eq!(mrs!("ICC_RPR_EL1") & 0xff, 0xff);
-        expect!(
-            gic::is_active(intid),
-            "{intid}: the priority drop deactivated"
-        );
-        gic::pend(intid);
-        expect_eq!(gic::acknowledge(), 1023);
-        gic::deactivate(intid);
-        acknowledge_soon(intid)?;
-        gic::end(intid);
-        gic::deactivate(intid);
-        expect!(!gic::is_active(intid), "{intid}: DIR did not deactivate");
-    }
-    Ok(())
-}
-
-fn icactiver_repairs_a_lost_dir() -> TestResult {
-    msr!("ICC_CTLR_EL1", EOIMODE);
-    edge(SPI);
-    for intid in [11, SPI] {
-        gic::enable(intid);
-        gic::pend(intid);
-        acknowledge_soon(intid)?;
-        gic::end(intid);
-        gic::pend(intid);
-        expect_eq!(gic::acknowledge(), 1023);
-        gic::clear_active(intid);
-        expect!(!gic::is_active(intid), "{intid} is still active");
-        acknowledge_soon(intid)?;
-        gic::end(intid);
-        gic::deactivate(intid);
-    }
-    Ok(())
-}
-
-fn icactiver_repairs_a_lost_eoi() -> TestResult {
-    gic::enable(12);
-    gic::send_to_self(12);
-    acknowledge_soon(12)?;
-    // What a restarted system does that finds a priority still running.
-    gic::clear_active(12);
-    msr!("ICC_AP1R0_EL1", 0);
-    gic::send_to_self(12);
-    acknowledge_soon(12)?;
-    gic::end(12);
-    expect!(!gic::is_active(12));
-    Ok(())
-}
-
-fn isactiver_blocks() -> TestResult {
-    edge(SPI);
-    gic::enable(SPI);
-    gic::activate(SPI);
-    expect!(gic::is_active(SPI));
-    gic::pend(SPI);
-    irq::unmask();
-    expect_none()?;
-    gic::clear_active(SPI);
-    expect_taken(SPI)
 }

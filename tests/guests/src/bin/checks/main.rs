@@ -1,4 +1,10 @@
-//! Checks of everything a guest may rely on, one line of output each.
+//! Checks of everything a guest may rely on, one line of output each:
+//! `test NAME ... ok`, `... FAILED: why (file:line)` or `... ignored: why`, and at the
+//! end `checks: N passed, N failed, N ignored`; then the machine turns off.
+//!
+//! Boot arguments: `native` says that there is no hypervisor, so that the checks that
+//! speak of it are ignored; `echo` adds the dialogue with somebody who types;
+//! `only=TEXT` runs the checks whose name contains the text.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(
@@ -10,13 +16,31 @@
 )]
 
 #[cfg(target_os = "none")]
+mod active;
+#[cfg(target_os = "none")]
+mod cpu;
+#[cfg(target_os = "none")]
+mod debug;
+#[cfg(target_os = "none")]
+mod fp;
+#[cfg(target_os = "none")]
 mod gic;
+#[cfg(target_os = "none")]
+mod hidden;
+#[cfg(target_os = "none")]
+mod memory;
+#[cfg(target_os = "none")]
+mod mmio;
+#[cfg(target_os = "none")]
+mod pauth;
 #[cfg(target_os = "none")]
 mod psci;
 #[cfg(target_os = "none")]
 mod rtc;
 #[cfg(target_os = "none")]
 mod start;
+#[cfg(target_os = "none")]
+mod state;
 #[cfg(target_os = "none")]
 mod timer;
 #[cfg(target_os = "none")]
@@ -31,11 +55,20 @@ fn main() -> ! {
         "checks",
         &[
             start::CHECKS,
-            timer::CHECKS,
+            cpu::CHECKS,
+            state::CHECKS,
+            fp::CHECKS,
+            pauth::CHECKS,
+            memory::CHECKS,
+            mmio::CHECKS,
             gic::CHECKS,
+            active::CHECKS,
+            timer::CHECKS,
             psci::CHECKS,
             uart::CHECKS,
             rtc::CHECKS,
+            debug::CHECKS,
+            hidden::CHECKS,
             uart::echo::CHECKS,
         ],
     )

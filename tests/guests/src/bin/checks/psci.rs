@@ -103,12 +103,12 @@ fn standby_returns_on_an_interrupt() -> TestResult {
         expect_eq!(call(CPU_SUSPEND, [0; 3]), 0);
     }
     expect!(
-        timer.count() < when + ticks(100_000),
+        timer.count() < when + ticks(1_000_000),
         "slept past the timer"
     );
     irq::unmask();
     expect!(
-        wait(100_000, || irq::taken() == 1),
+        wait(1_000_000, || irq::taken() == 1),
         "the interrupt was lost"
     );
     Ok(())
@@ -162,13 +162,19 @@ fn vendor_is_ourselves() -> TestResult {
     Ok(())
 }
 
-/// An immediate other than 0 is no SMCCC call: UNDEFINED, or refused, but not obeyed.
+/// An immediate other than 0 is no SMCCC call. Whether it is UNDEFINED, refused or taken
+/// for 0 is the callee's choice; it does come back, with an answer that makes sense.
 fn odd_immediates_are_answered() -> TestResult {
+    let version = call(PSCI_VERSION, [0; 3]);
     for conduit in [hvc_1, smc_1] {
         let mut x = [0; 4];
         match trap::catch(|| x = conduit(PSCI_VERSION, [0; 3])) {
             Some(fault) => expect_eq!(fault.class(), trap::EC_UNKNOWN),
-            None => expect_eq!(x[0] as i32, NOT_SUPPORTED),
+            None => expect!(
+                [version, NOT_SUPPORTED].contains(&(x[0] as i32)),
+                "X0 is {:#x}",
+                x[0]
+            ),
         }
     }
     Ok(())

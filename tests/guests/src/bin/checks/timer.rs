@@ -4,8 +4,11 @@ use guests::rt::timer::{ENABLE, IMASK, ISTATUS, Timer, pause, ticks, wait};
 use guests::rt::{gic, irq};
 use guests::{checks, expect, expect_eq, mrs, outcome::TestResult};
 
-/// As late as an interrupt may be in a machine that shares its processors.
-const LATE: u64 = 100_000;
+/// As late, in microseconds, as an interrupt may be on a development machine under load.
+const LATE: u64 = 1_000_000;
+
+/// As late as most interrupts may be.
+const PROMPT: u64 = 10_000;
 
 checks! {
     everywhere virtual_interrupts_come_on_time;
@@ -63,13 +66,14 @@ fn arm(timer: Timer, microseconds: u64) -> u64 {
 fn on_time(timer: Timer) -> TestResult {
     gic::enable(timer.intid());
     irq::unmask();
+    let mut prompt = 0;
     for _ in 0..100 {
         irq::reset();
         // The handler notes the virtual count.
         let before = Timer::Virtual.count();
         arm(timer, 100);
         expect!(
-            wait(1_000_000, || irq::taken() != 0),
+            wait(LATE, || irq::taken() != 0),
             "no interrupt, CTL {:#x}",
             timer.ctl()
         );
@@ -80,12 +84,10 @@ fn on_time(timer: Timer) -> TestResult {
             "taken {} ticks early",
             ticks(100) - delay
         );
-        expect!(
-            delay < ticks(100 + LATE),
-            "taken {delay} ticks after arming"
-        );
+        prompt += u32::from(delay < ticks(100 + PROMPT));
         expect_eq!(irq::taken(), 1);
     }
+    expect!(prompt >= 50, "only {prompt} of 100 within {PROMPT} us");
     Ok(())
 }
 
@@ -159,11 +161,14 @@ fn tval(timer: Timer) -> TestResult {
 fn disabled(timer: Timer) -> TestResult {
     gic::enable(timer.intid());
     irq::unmask();
-    arm(timer, 1000);
+    let when = arm(timer, 20_000);
     timer.set_ctl(0);
-    pause(3000);
-    expect_eq!(irq::taken(), 0);
+    if timer.count() < when {
+        pause(25_000);
+        expect_eq!(irq::taken(), 0);
+    }
 
+    irq::reset();
     arm(timer, 0);
     expect!(wait(LATE, || irq::taken() == 1), "not taken");
     timer.set_ctl(0);

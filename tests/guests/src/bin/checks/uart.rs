@@ -74,11 +74,11 @@ fn line_falls_with_the_mask() -> TestResult {
     mmio::write32(IMSC, TX);
     println!("uart: one line to raise the interrupt");
     expect!(
-        wait(100_000, || mmio::read32(RIS) & TX != 0),
+        wait(1_000_000, || mmio::read32(RIS) & TX != 0),
         "RIS.TXRIS stays clear"
     );
     expect!(
-        wait(100_000, || gic::is_pending(UART_INTID)),
+        wait(1_000_000, || gic::is_pending(UART_INTID)),
         "SPI 1 is not pending"
     );
     mmio::write32(IMSC, 0);
