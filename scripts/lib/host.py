@@ -163,6 +163,12 @@ def _run_logged(command, remedy, text=None):
             command, input=text.encode() if text is not None else b"",
             stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        why = lines[-1] if lines else f"status {done.returncode}"
+        why = _reason(log.read_text(errors="replace")) or f"status {done.returncode}"
         raise Failure(f"{' '.join(command)} failed ({why}); see {shown(log)}; {remedy}")
+
+
+def _reason(log):
+    """Returns the line of a failed command's output that says why, if one does."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("error:", "E:"))]
+    return (errors or lines[-1:] or [None])[0]
