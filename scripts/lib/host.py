@@ -1,4 +1,4 @@
-"""Installs what the host needs: the Rust target, QEMU, the device tree compiler."""
+"""Installs what the host needs: the Rust target, a linker, QEMU, dtc."""
 
 import os
 import re
@@ -75,6 +75,14 @@ def device_tree_compiler(say):
         _need_apt("dtc isn't installed: install the device tree compiler")
         _install(["device-tree-compiler"], say)
     say("dtc")
+
+
+def linker(say):
+    """Makes `cc` present, which Rust links the host's own programs with."""
+    if shutil.which("cc") is None:
+        _need_apt("cc isn't installed: install a C compiler, for its linker")
+        _install(["gcc", "libc6-dev"], say)
+    say("cc")
 
 
 def debian_keyring(say):
