@@ -156,7 +156,7 @@ def _apt(arguments, say):
 def _as_root(command, text=None):
     if os.geteuid() != 0:
         if shutil.which("sudo") is None:
-            raise Failure(f"needs root to run: {' '.join(command)}")
+            raise Failure(f"needs root: run scripts/setup as root, or first, as root: {' '.join(command)}")
         command = ["sudo", *command]
     _run_logged(command, "mend that and run scripts/setup again", text)
 
