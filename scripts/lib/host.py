@@ -1,4 +1,4 @@
-"""Installs what the host needs: the Rust target, QEMU, the device tree compiler."""
+"""Installs what the host needs: the Rust target, a linker, QEMU, dtc."""
 
 import os
 import re
@@ -77,6 +77,14 @@ def device_tree_compiler(say):
     say("dtc")
 
 
+def linker(say):
+    """Makes `cc` present, which Rust links the host's own programs with."""
+    if shutil.which("cc") is None:
+        _need_apt("cc isn't installed: install a C compiler, for its linker")
+        _install(["gcc", "libc6-dev"], say)
+    say("cc")
+
+
 def debian_keyring(say):
     """Makes the keys present that Debian's archive is checked with."""
     if not KEYRING.is_file() and shutil.which("apt-get"):
@@ -148,7 +156,7 @@ def _apt(arguments, say):
 def _as_root(command, text=None):
     if os.geteuid() != 0:
         if shutil.which("sudo") is None:
-            raise Failure(f"needs root to run: {' '.join(command)}")
+            raise Failure(f"needs root: run scripts/setup as root, or first, as root: {' '.join(command)}")
         command = ["sudo", *command]
     _run_logged(command, "mend that and run scripts/setup again", text)
 
@@ -163,6 +171,12 @@ def _run_logged(command, remedy, text=None):
             command, input=text.encode() if text is not None else b"",
             stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        why = lines[-1] if lines else f"status {done.returncode}"
+        why = _reason(log.read_text(errors="replace")) or f"status {done.returncode}"
         raise Failure(f"{' '.join(command)} failed ({why}); see {shown(log)}; {remedy}")
+
+
+def _reason(log):
+    """Returns the line of a failed command's output that says why, if one does."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("error:", "E:"))]
+    return (errors or lines[-1:] or [None])[0]
