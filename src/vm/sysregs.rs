@@ -73,6 +73,11 @@ impl SysRegs {
         }
     }
 
+    /// Returns how this machine runs guests.
+    pub const fn mode(&self) -> HostMode {
+        self.mode
+    }
+
     /// Returns whether the registers are on a CPU: the one that runs this.
     pub const fn sysregs_loaded_on_cpu(&self) -> bool {
         self.sysregs_loaded_on_cpu

@@ -1,0 +1,211 @@
+//! A virtual CPU: called like a function, it runs a guest until something has to be decided.
+
+#![expect(unsafe_code, reason = "enters the guest")]
+
+use super::{
+    Vm,
+    gic::{Here, HostLists},
+    smccc::Start,
+    sysregs::{HostMode, SysRegs},
+    traps,
+};
+use crate::{
+    addr::Ipa,
+    cpu::{
+        fp::FpRegs,
+        switch::{self, Frame, Next},
+    },
+    isa::{esr::Esr, sysreg::SysReg},
+};
+use alloc::{boxed::Box, sync::Arc};
+
+/// Why [`Vcpu::run`] returned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// Nothing is left to do here: the guest may go on at once.
+    Resumable,
+    /// The guest turned this vCPU off.
+    Off,
+    /// The guest turned its VM off.
+    SystemOff,
+    /// The guest asked for its VM to be started anew.
+    SystemReset,
+    /// The VM can't go on; why.
+    Stopped(&'static str),
+}
+
+/// One vCPU. The CPU that runs it has it to itself.
+#[repr(C)]
+pub struct Vcpu {
+    /// First: the assembly takes the frame's address for the vCPU's.
+    pub(super) frame: Frame,
+    regs: SysRegs,
+    fp: FpRegs,
+    /// Whether `fp` is on the CPU, and the guest may use it without a trap.
+    fp_on_cpu: bool,
+    exit: Exit,
+    /// Which vCPU of its VM.
+    pub(super) index: usize,
+    /// What it shares with the VM's other vCPUs.
+    pub(super) vm: Arc<Vm>,
+}
+
+const _: () = assert!(core::mem::offset_of!(Vcpu, frame) == 0);
+
+impl Vcpu {
+    /// Makes vCPU `index` of a VM, at reset.
+    pub fn new(vm: &Arc<Vm>, index: usize) -> Box<Self> {
+        let mode = vm.host.mode;
+        let mut regs = SysRegs::new(mode);
+        let (vttbr, vtcr) = vm.stage2_registers();
+        let affinity = vm.affinity(index);
+        regs.write(SysReg::VPIDR_EL2, vm.host.midr);
+        regs.write(SysReg::VMPIDR_EL2, 1 << 31 | affinity.mpidr());
+        regs.write(SysReg::HCR_EL2, traps::hcr::for_guest(mode));
+        regs.write(SysReg::CPTR_EL2, traps::cptr(mode, true));
+        regs.write(SysReg::VTTBR_EL2, vttbr);
+        regs.write(SysReg::VTCR_EL2, vtcr);
+        regs.write(SysReg::CNTVOFF_EL2, vm.count_offset);
+        Box::new(Self {
+            frame: Frame::ZERO,
+            regs,
+            fp: FpRegs::ZERO,
+            fp_on_cpu: false,
+            exit: Exit::Resumable,
+            index,
+            vm: vm.clone(),
+        })
+    }
+
+    /// Sets where the vCPU starts: everything else is at reset.
+    pub fn start_at(&mut self, start: Start) {
+        self.frame = Frame::ZERO;
+        self.frame.write(0, start.context);
+        self.regs.set_pc(start.entry);
+    }
+
+    /// Reads a guest system register, wherever it is.
+    #[inline(always)]
+    pub fn read_sys_reg(&self, reg: SysReg) -> u64 {
+        self.regs.read(reg)
+    }
+
+    /// Writes a guest system register, wherever it is.
+    #[inline(always)]
+    pub fn write_sys_reg(&mut self, reg: SysReg, value: u64) {
+        self.regs.write(reg, value);
+    }
+
+    /// Returns the register file.
+    pub const fn sysregs(&self) -> &SysRegs {
+        &self.regs
+    }
+
+    /// Returns the register file, to change it.
+    pub const fn sysregs_mut(&mut self) -> &mut SysRegs {
+        &mut self.regs
+    }
+
+    /// Returns how guests run on this machine.
+    pub const fn mode(&self) -> HostMode {
+        self.regs.mode()
+    }
+
+    /// Returns general register `n`; 31 is the zero register.
+    pub fn x(&self, n: u8) -> u64 {
+        self.frame.read(n)
+    }
+
+    /// Moves the vCPU's state onto this CPU, where it stays until [`Vcpu::put`].
+    pub fn load(&mut self) {
+        self.regs.load();
+        let mut lists = HostLists;
+        let mut gic = self.vm.gic.lock();
+        let kicks = gic.load(&mut Here::new(self.index, &mut lists));
+        let in_flight = gic.hw_in_flight(self.index);
+        drop(gic);
+        self.vm.host.set_private_active(in_flight, true);
+        self.vm.kick(kicks);
+    }
+
+    /// Moves the vCPU's state back to memory.
+    pub fn put(&mut self) {
+        if self.fp_on_cpu {
+            self.fp.save();
+            self.trap_fp(true);
+        }
+        self.regs.put();
+        let mut lists = HostLists;
+        let mut gic = self.vm.gic.lock();
+        let kicks = gic.put(&mut Here::new(self.index, &mut lists));
+        let in_flight = gic.hw_in_flight(self.index);
+        drop(gic);
+        self.vm.host.set_private_active(in_flight, false);
+        self.vm.kick(kicks);
+    }
+
+    /// Runs the guest until something has to be decided outside. The vCPU must be loaded.
+    pub fn run(&mut self) -> Exit {
+        debug_assert!(self.regs.sysregs_loaded_on_cpu());
+        self.exit = Exit::Resumable;
+        let frame = core::ptr::from_mut(self).cast::<Frame>();
+        // SAFETY: the vCPU's state is on this CPU, and the frame is the vCPU's first field. The
+        // pointer is derived from all of `self`, which is not used until this returns.
+        unsafe { switch::enter(frame) };
+        self.exit
+    }
+
+    /// Makes [`Vcpu::run`] return `exit`.
+    pub(super) const fn leave(&mut self, exit: Exit) -> Next {
+        self.exit = exit;
+        Next::leave()
+    }
+
+    /// Gives the guest its FP registers at its first use of them since load.
+    pub(super) fn use_fp(&mut self) {
+        self.trap_fp(false);
+        self.fp.restore();
+    }
+
+    fn trap_fp(&mut self, trapped: bool) {
+        let cptr = traps::cptr(self.mode(), trapped);
+        self.write_sys_reg(SysReg::CPTR_EL2, cptr);
+        // The registers are moved right after, at EL2, which CPTR_EL2 binds too.
+        crate::cpu::barrier::isb();
+        self.fp_on_cpu = !trapped;
+    }
+
+    /// Moves the guest on to its next instruction: the current one was done for it.
+    #[inline(always)]
+    pub(super) fn skip(&mut self, esr: Esr) {
+        /// SS, BTYPE and the AArch32 bit: what makes skipping more than an addition.
+        const UNUSUAL: u64 = 1 << 21 | 0b11 << 10 | 1 << 4;
+        let pstate = self.regs.pstate();
+        if pstate & UNUSUAL != 0 {
+            self.finish_instruction(pstate);
+        }
+        let pc = self.regs.pc().wrapping_add(esr.instruction_size());
+        self.regs.set_pc(pc);
+    }
+
+    /// Changes PSTATE as the end of an instruction does: no single step is left to take, BTYPE is
+    /// zero, and in AArch32 the IT block moves on (Arm ARM, `AArch32.ITAdvance`).
+    #[cold]
+    fn finish_instruction(&mut self, pstate: u64) {
+        const SS: u64 = 1 << 21;
+        const BTYPE: u64 = 0b11 << 10;
+        const AARCH32: u64 = 1 << 4;
+        let new = if pstate & AARCH32 == 0 {
+            pstate & !(SS | BTYPE)
+        } else {
+            super::aarch32::advance_it(pstate) & !SS
+        };
+        self.regs.set_pstate(new);
+    }
+
+    /// Returns the address behind an abort, as the guest's stage 1 gave it to stage 2.
+    #[inline(always)]
+    pub(super) fn fault_ipa(&self) -> Ipa {
+        super::fault::ipa()
+    }
+}
