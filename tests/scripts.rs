@@ -289,6 +289,38 @@ fn backtraces_get_names() {
     assert!(lines[4].starts_with("after"));
 }
 
+#[test]
+fn symbols_are_demangled_and_garbage_is_left_alone() {
+    let names = [
+        (
+            "_RNvNtCs4fqI2P2rA04_8entresol3cpu4boot",
+            "entresol::cpu::boot",
+        ),
+        (
+            "_RNvMs_NtCs4fqI2P2rA04_8entresol3cpuNtB4_3Foo3bar",
+            "<entresol::cpu::Foo>::bar",
+        ),
+        ("_RINvNtC3std3mem8align_ofdE", "std::mem::align_of"),
+        ("_RNCNvC5a_foo4main0", "a_foo::main::{closure}"),
+        ("_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write"),
+        ("_ZN13_$LT$T$GT$3fmtE", "_ZN13_$LT$T$GT$3fmtE"),
+        ("memcpy", "memcpy"),
+        ("_R", "_R"),
+        ("_RNvB_3fooB9_", "_RNvB_3fooB9_"),
+        ("_ZN9short", "_ZN9short"),
+    ];
+    let program = "import sys; sys.path.insert(0, sys.argv[1]); import demangle\n\
+                   for name in sys.argv[2:]: print(demangle.demangled(name))";
+    let done = Command::new("python3")
+        .args(["-c", program])
+        .arg(support::root().join("scripts/lib"))
+        .args(names.map(|(mangled, _)| mangled))
+        .output()
+        .expect("python3 runs");
+    let found: Vec<&str> = text(&done.stdout).lines().collect();
+    assert_eq!(found, names.map(|(_, plain)| plain), "{done:?}");
+}
+
 // --- scripts/run, with a few instructions in place of the hypervisor -----------------
 
 /// Runs code under `scripts/run`, with an empty bundle.
