@@ -26,3 +26,5 @@ pub mod error;
 pub mod isa;
 
 pub mod cpu;
+
+pub mod vm;

@@ -1,0 +1,3 @@
+//! Everything a guest sees.
+
+pub mod gic;
