@@ -1,64 +1,79 @@
-//! Start-up.
-#![allow(unsafe_code, clippy::all)]
+//! Start-up, as one list: from the device tree to running guests.
+
+mod devices;
+mod entropy;
+mod guests;
+mod memory;
+mod tree;
 
 use crate::{
     addr::{Pa, PaRange},
+    board::Board,
+    dev::console,
+    error::Refusal,
     isa::descriptor::stage1::Regime,
-    log,
     mem::stage1,
-    mmio::Mmio,
-    sync::Once,
-    sync::SpinLock,
+    vm::{host::Host, traps},
 };
+use alloc::sync::Arc;
+use core::convert::Infallible;
 
-static UART: Once<SpinLock<Mmio>> = Once::new();
+/// Starts the hypervisor: `tree` is where the device tree is, `image` where the loader put us.
+pub fn start(tree: u64, image: u64) -> ! {
+    let image = memory::image(Pa::new(image));
+    memory::adopt_map(image, Regime::El2);
+    let Err(refusal) = run(Pa::new(tree), image);
+    stop(Pa::new(tree), &refusal)
+}
 
-fn sink(text: &str) {
-    if let Some(u) = UART.get() {
-        let u = u.lock();
-        for b in text.bytes() {
-            u.write32(0, b.into());
-        }
+/// Everything there is to do; returns only with a reason not to.
+fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
+    let (tree, tree_range) = tree::read(tree)?;
+    let board = Board::from_fdt(&tree)?;
+    devices::start_console(&board)?;
+    log::info!("Entresol {} on {}", env!("CARGO_PKG_VERSION"), board.model);
+    let bundle = board.chosen.initrd;
+    let mut frames = memory::take(&board, &[Some(image), Some(tree_range), bundle])?;
+    stage1::drop_identity_map().map_err(memory::refusal)?;
+    let redistributor = devices::start_gic(&board)?;
+    let host = Arc::new(Host::probe(devices::interrupts(&board), redistributor));
+    traps::configure_cpu(host.mode);
+    crate::cpu::tlb::invalidate_guests();
+    devices::report(&board, &host, &frames);
+    let bundle = guests::bundle(bundle)?;
+    let mut entropy = entropy::Source::new(&board.chosen.rng_seed);
+    let vm = guests::make(&bundle, &host, &mut frames, &mut entropy)?;
+    console::enable_input();
+    let ending = guests::run(vm);
+    devices::end(&board, ending)
+}
+
+/// Says why the hypervisor does not go on, and halts.
+fn stop(tree: Pa, refusal: &Refusal) -> ! {
+    devices::start_last_resort_console(tree);
+    log::error!("{refusal}");
+    crate::cpu::barrier::halt()
+}
+
+/// Says that the machine was started at EL1, where there is nothing to be done, and halts.
+pub fn refuse_el1(tree: u64, image: u64) -> ! {
+    let image = memory::image(Pa::new(image));
+    memory::adopt_map(image, Regime::El2And0);
+    if let Ok((tree, _)) = tree::read(Pa::new(tree))
+        && let Ok(board) = Board::from_fdt(&tree)
+    {
+        // Without one, the last resort follows.
+        let _ = devices::start_console(&board);
     }
+    stop(
+        Pa::new(tree),
+        &crate::refuse!(
+            "started at EL1, but a hypervisor needs EL2: start QEMU with -machine virt,virtualization=on"
+        ),
+    )
 }
 
-/// x
-pub fn start(_tree: u64, image: u64) -> ! {
-    init(image, Regime::El2);
-    ::log::info!("hello");
-    stage1::drop_identity_map().unwrap();
-    ::log::info!("hello again");
-    // SAFETY: x
-    unsafe {
-        (0x1234_0000_0000 as *const u8).read_volatile();
-    }
-    panic!("end")
+/// Prints to the console; the sink of [`crate::log`].
+fn print(text: &str) {
+    console::print(text);
 }
-fn init(image: u64, r: Regime) {
-    unsafe extern "C" {
-        static __boot_tables_start: u8;
-        static __image_end: u8;
-        static __image_start: u8;
-    }
-    let size = (&raw const __image_end as u64) - (&raw const __image_start as u64);
-    let root = (&raw const __boot_tables_start as u64) - (&raw const __image_start as u64) + image;
-    stage1::init(
-        PaRange::new(Pa::new(image), size).unwrap(),
-        Pa::new(root),
-        r,
-    );
-    let m = stage1::map_device(PaRange::new(Pa::new(0x900_0000), 0x1000).unwrap()).unwrap();
-    UART.call_once(|| SpinLock::new(m));
-    log::init(sink);
-}
-
-/// x
-pub fn refuse_el1(_tree: u64, image: u64) -> ! {
-    init(image, Regime::El2And0);
-    ::log::info!("started at EL1");
-    loop {}
-}
-#[unsafe(no_mangle)] extern "C" fn guest_hypercall() {}
-#[unsafe(no_mangle)] extern "C" fn guest_interrupt() {}
-#[unsafe(no_mangle)] extern "C" fn guest_system_error() {}
-#[unsafe(no_mangle)] extern "C" fn guest_synchronous() {}

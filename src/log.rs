@@ -20,6 +20,11 @@ pub fn init(sink: Sink) {
     log::set_max_level(LevelFilter::Info);
 }
 
+/// Returns whether messages go anywhere.
+pub fn is_on() -> bool {
+    SINK.is_completed()
+}
+
 /// Writes text as it is to where messages go.
 pub fn print(text: fmt::Arguments<'_>) {
     if let Some(&sink) = SINK.get() {

@@ -6,3 +6,4 @@ pub mod heap;
 pub mod stage1;
 pub mod stage2;
 pub mod table;
+pub mod window;

@@ -4,6 +4,7 @@ use super::{
     fp::FpRegs,
     switch::{Frame, Next},
 };
+use crate::addr::PaRange;
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, VecDeque},
@@ -20,8 +21,10 @@ pub enum Event {
     Write(u32, u64),
     /// TLB maintenance of EL2's own translation of this address, or of all for `u64::MAX`.
     TlbEl2(u64),
-    /// TLB maintenance of everything of the current VMID.
-    TlbVm,
+    /// TLB maintenance of everything of the VM with this VTTBR_EL2.
+    TlbVm(u64),
+    /// TLB maintenance of one IPA of the VM with this VTTBR_EL2.
+    TlbIpa(u64, u64),
     /// Cleaning of the data cache: start and size in bytes.
     Clean(u64, u64),
     /// Invalidation of all instruction caches.
@@ -47,6 +50,8 @@ pub struct Fake {
     pub answers: VecDeque<[u64; 4]>,
     /// The FP and SIMD registers.
     pub fp: FpRegs,
+    /// Memory from physical address 0 up.
+    pub ram: Vec<u8>,
     /// What the guest will do, next first.
     pub script: VecDeque<Exit>,
 }
@@ -59,6 +64,7 @@ impl Default for Fake {
             log: Vec::new(),
             answers: VecDeque::new(),
             fp: FpRegs::ZERO,
+            ram: Vec::new(),
             script: VecDeque::new(),
         }
     }
@@ -102,6 +108,15 @@ pub fn reset() {
 /// Notes that something was done to this thread's machine.
 pub fn log(event: Event) {
     with(|cpu| cpu.log.push(event));
+}
+
+/// Returns where this thread's machine keeps a range of its memory, if it has that much.
+pub fn memory(range: PaRange) -> Option<*mut u8> {
+    with(|cpu| {
+        let start = usize::try_from(range.start().as_u64()).ok()?;
+        let end = usize::try_from(range.end().as_u64()).ok()?;
+        cpu.ram.get_mut(start..end).map(<[u8]>::as_mut_ptr)
+    })
 }
 
 /// Plays the next exit of the script; a guest without a script has nothing to do and leaves.

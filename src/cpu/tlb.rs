@@ -5,7 +5,7 @@
     expect(unsafe_code, reason = "TLBI is an instruction")
 )]
 
-use crate::addr::Va;
+use crate::addr::{Ipa, Va};
 
 /// Invalidates EL2's own translation of the page at `va`, on all CPUs.
 pub fn invalidate_el2(va: Va) {
@@ -36,16 +36,46 @@ pub fn invalidate_el2_all() {
     }
 }
 
-/// Invalidates everything the current VMID has cached, stages 1 and 2, on all CPUs.
-pub fn invalidate_vm() {
+/// Invalidates what the VM of `vttbr` has cached for the page at `ipa`, stage 2 and what was
+/// combined with it, on all CPUs (Arm ARM, D8.17 "TLB maintenance").
+pub fn invalidate_ipa(vttbr: u64, ipa: Ipa) {
     #[cfg(not(target_os = "none"))]
-    super::fake::log(super::fake::Event::TlbVm);
+    super::fake::log(super::fake::Event::TlbIpa(vttbr, ipa.as_u64()));
+    // SAFETY: a TLB entry that is dropped is only walked again; VTTBR_EL2 is put back, and EL2
+    // itself does not use it.
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::asm!(
+            "mrs {old}, vttbr_el2", "msr vttbr_el2, {new}", "dsb ishst", "isb",
+            "tlbi ipas2e1is, {page}", "dsb ish", "tlbi vmalle1is", "dsb ish",
+            "msr vttbr_el2, {old}", "isb",
+            old = out(reg) _, new = in(reg) vttbr, page = in(reg) ipa.as_u64() >> 12,
+            options(nostack, preserves_flags));
+    }
+}
+
+/// Invalidates everything the VM of `vttbr` has cached, stages 1 and 2, on all CPUs.
+pub fn invalidate_vm(vttbr: u64) {
+    #[cfg(not(target_os = "none"))]
+    super::fake::log(super::fake::Event::TlbVm(vttbr));
+    // SAFETY: as above.
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::asm!(
+            "mrs {old}, vttbr_el2", "msr vttbr_el2, {new}", "dsb ishst", "isb",
+            "tlbi vmalls12e1is", "dsb ish", "msr vttbr_el2, {old}", "isb",
+            old = out(reg) _, new = in(reg) vttbr, options(nostack, preserves_flags));
+    }
+}
+
+/// Invalidates everything any guest has cached, on all CPUs: what was there before boot.
+pub fn invalidate_guests() {
     // SAFETY: as above.
     #[cfg(target_os = "none")]
     unsafe {
         core::arch::asm!(
             "dsb ishst",
-            "tlbi vmalls12e1is",
+            "tlbi alle1is",
             "dsb ish",
             "isb",
             options(nostack, preserves_flags)

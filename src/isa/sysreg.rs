@@ -144,6 +144,134 @@ macro_rules! sysreg_rows {
             MDCCINT_EL1     2 0 0 2 0    MemoryOnly  _     _      0;
             /// OS lock: implemented (OSLM = 0b10) and locked at reset.
             OSLSR_EL1       2 0 1 1 4    MemoryOnly  _     _      0xa;
+            /// Breakpoint 0 value.
+            DBGBVR0_EL1     2 0 0 0  4   MemoryOnly  _     _      0;
+            /// Breakpoint 1 value.
+            DBGBVR1_EL1     2 0 0 1  4   MemoryOnly  _     _      0;
+            /// Breakpoint 2 value.
+            DBGBVR2_EL1     2 0 0 2  4   MemoryOnly  _     _      0;
+            /// Breakpoint 3 value.
+            DBGBVR3_EL1     2 0 0 3  4   MemoryOnly  _     _      0;
+            /// Breakpoint 4 value.
+            DBGBVR4_EL1     2 0 0 4  4   MemoryOnly  _     _      0;
+            /// Breakpoint 5 value.
+            DBGBVR5_EL1     2 0 0 5  4   MemoryOnly  _     _      0;
+            /// Breakpoint 6 value.
+            DBGBVR6_EL1     2 0 0 6  4   MemoryOnly  _     _      0;
+            /// Breakpoint 7 value.
+            DBGBVR7_EL1     2 0 0 7  4   MemoryOnly  _     _      0;
+            /// Breakpoint 8 value.
+            DBGBVR8_EL1     2 0 0 8  4   MemoryOnly  _     _      0;
+            /// Breakpoint 9 value.
+            DBGBVR9_EL1     2 0 0 9  4   MemoryOnly  _     _      0;
+            /// Breakpoint 10 value.
+            DBGBVR10_EL1    2 0 0 10 4   MemoryOnly  _     _      0;
+            /// Breakpoint 11 value.
+            DBGBVR11_EL1    2 0 0 11 4   MemoryOnly  _     _      0;
+            /// Breakpoint 12 value.
+            DBGBVR12_EL1    2 0 0 12 4   MemoryOnly  _     _      0;
+            /// Breakpoint 13 value.
+            DBGBVR13_EL1    2 0 0 13 4   MemoryOnly  _     _      0;
+            /// Breakpoint 14 value.
+            DBGBVR14_EL1    2 0 0 14 4   MemoryOnly  _     _      0;
+            /// Breakpoint 15 value.
+            DBGBVR15_EL1    2 0 0 15 4   MemoryOnly  _     _      0;
+            /// Breakpoint 0 control.
+            DBGBCR0_EL1     2 0 0 0  5   MemoryOnly  _     _      0;
+            /// Breakpoint 1 control.
+            DBGBCR1_EL1     2 0 0 1  5   MemoryOnly  _     _      0;
+            /// Breakpoint 2 control.
+            DBGBCR2_EL1     2 0 0 2  5   MemoryOnly  _     _      0;
+            /// Breakpoint 3 control.
+            DBGBCR3_EL1     2 0 0 3  5   MemoryOnly  _     _      0;
+            /// Breakpoint 4 control.
+            DBGBCR4_EL1     2 0 0 4  5   MemoryOnly  _     _      0;
+            /// Breakpoint 5 control.
+            DBGBCR5_EL1     2 0 0 5  5   MemoryOnly  _     _      0;
+            /// Breakpoint 6 control.
+            DBGBCR6_EL1     2 0 0 6  5   MemoryOnly  _     _      0;
+            /// Breakpoint 7 control.
+            DBGBCR7_EL1     2 0 0 7  5   MemoryOnly  _     _      0;
+            /// Breakpoint 8 control.
+            DBGBCR8_EL1     2 0 0 8  5   MemoryOnly  _     _      0;
+            /// Breakpoint 9 control.
+            DBGBCR9_EL1     2 0 0 9  5   MemoryOnly  _     _      0;
+            /// Breakpoint 10 control.
+            DBGBCR10_EL1    2 0 0 10 5   MemoryOnly  _     _      0;
+            /// Breakpoint 11 control.
+            DBGBCR11_EL1    2 0 0 11 5   MemoryOnly  _     _      0;
+            /// Breakpoint 12 control.
+            DBGBCR12_EL1    2 0 0 12 5   MemoryOnly  _     _      0;
+            /// Breakpoint 13 control.
+            DBGBCR13_EL1    2 0 0 13 5   MemoryOnly  _     _      0;
+            /// Breakpoint 14 control.
+            DBGBCR14_EL1    2 0 0 14 5   MemoryOnly  _     _      0;
+            /// Breakpoint 15 control.
+            DBGBCR15_EL1    2 0 0 15 5   MemoryOnly  _     _      0;
+            /// Watchpoint 0 value.
+            DBGWVR0_EL1     2 0 0 0  6   MemoryOnly  _     _      0;
+            /// Watchpoint 1 value.
+            DBGWVR1_EL1     2 0 0 1  6   MemoryOnly  _     _      0;
+            /// Watchpoint 2 value.
+            DBGWVR2_EL1     2 0 0 2  6   MemoryOnly  _     _      0;
+            /// Watchpoint 3 value.
+            DBGWVR3_EL1     2 0 0 3  6   MemoryOnly  _     _      0;
+            /// Watchpoint 4 value.
+            DBGWVR4_EL1     2 0 0 4  6   MemoryOnly  _     _      0;
+            /// Watchpoint 5 value.
+            DBGWVR5_EL1     2 0 0 5  6   MemoryOnly  _     _      0;
+            /// Watchpoint 6 value.
+            DBGWVR6_EL1     2 0 0 6  6   MemoryOnly  _     _      0;
+            /// Watchpoint 7 value.
+            DBGWVR7_EL1     2 0 0 7  6   MemoryOnly  _     _      0;
+            /// Watchpoint 8 value.
+            DBGWVR8_EL1     2 0 0 8  6   MemoryOnly  _     _      0;
+            /// Watchpoint 9 value.
+            DBGWVR9_EL1     2 0 0 9  6   MemoryOnly  _     _      0;
+            /// Watchpoint 10 value.
+            DBGWVR10_EL1    2 0 0 10 6   MemoryOnly  _     _      0;
+            /// Watchpoint 11 value.
+            DBGWVR11_EL1    2 0 0 11 6   MemoryOnly  _     _      0;
+            /// Watchpoint 12 value.
+            DBGWVR12_EL1    2 0 0 12 6   MemoryOnly  _     _      0;
+            /// Watchpoint 13 value.
+            DBGWVR13_EL1    2 0 0 13 6   MemoryOnly  _     _      0;
+            /// Watchpoint 14 value.
+            DBGWVR14_EL1    2 0 0 14 6   MemoryOnly  _     _      0;
+            /// Watchpoint 15 value.
+            DBGWVR15_EL1    2 0 0 15 6   MemoryOnly  _     _      0;
+            /// Watchpoint 0 control.
+            DBGWCR0_EL1     2 0 0 0  7   MemoryOnly  _     _      0;
+            /// Watchpoint 1 control.
+            DBGWCR1_EL1     2 0 0 1  7   MemoryOnly  _     _      0;
+            /// Watchpoint 2 control.
+            DBGWCR2_EL1     2 0 0 2  7   MemoryOnly  _     _      0;
+            /// Watchpoint 3 control.
+            DBGWCR3_EL1     2 0 0 3  7   MemoryOnly  _     _      0;
+            /// Watchpoint 4 control.
+            DBGWCR4_EL1     2 0 0 4  7   MemoryOnly  _     _      0;
+            /// Watchpoint 5 control.
+            DBGWCR5_EL1     2 0 0 5  7   MemoryOnly  _     _      0;
+            /// Watchpoint 6 control.
+            DBGWCR6_EL1     2 0 0 6  7   MemoryOnly  _     _      0;
+            /// Watchpoint 7 control.
+            DBGWCR7_EL1     2 0 0 7  7   MemoryOnly  _     _      0;
+            /// Watchpoint 8 control.
+            DBGWCR8_EL1     2 0 0 8  7   MemoryOnly  _     _      0;
+            /// Watchpoint 9 control.
+            DBGWCR9_EL1     2 0 0 9  7   MemoryOnly  _     _      0;
+            /// Watchpoint 10 control.
+            DBGWCR10_EL1    2 0 0 10 7   MemoryOnly  _     _      0;
+            /// Watchpoint 11 control.
+            DBGWCR11_EL1    2 0 0 11 7   MemoryOnly  _     _      0;
+            /// Watchpoint 12 control.
+            DBGWCR12_EL1    2 0 0 12 7   MemoryOnly  _     _      0;
+            /// Watchpoint 13 control.
+            DBGWCR13_EL1    2 0 0 13 7   MemoryOnly  _     _      0;
+            /// Watchpoint 14 control.
+            DBGWCR14_EL1    2 0 0 14 7   MemoryOnly  _     _      0;
+            /// Watchpoint 15 control.
+            DBGWCR15_EL1    2 0 0 15 7   MemoryOnly  _     _      0;
         }
     };
 }

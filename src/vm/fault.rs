@@ -1,11 +1,6 @@
 //! Where a guest's stage-2 abort came from: FAR_EL2 and HPFAR_EL2.
 
-use crate::{
-    addr::Ipa,
-    bits::field,
-    cpu::regs,
-    isa::encoding::Encoding,
-};
+use crate::{addr::Ipa, bits::field, cpu::regs, isa::encoding::Encoding};
 
 const FAR_EL2: u32 = Encoding::new(3, 4, 6, 0, 0).iss();
 const HPFAR_EL2: u32 = Encoding::new(3, 4, 6, 0, 4).iss();

@@ -31,21 +31,30 @@ impl Vcpu {
 
     /// Makes the guest take a synchronous external abort for the access that exited with `esr`.
     pub fn inject_external_abort(&mut self, esr: Esr, address: u64) {
-        let from_el0 = self.sysregs().pstate() & 0xf == 0;
-        let fetch = esr.class() == class::INSTRUCTION_ABORT;
-        let (lower, same) = if fetch {
-            (class::INSTRUCTION_ABORT, class::INSTRUCTION_ABORT_SAME)
-        } else {
-            (class::DATA_ABORT, class::DATA_ABORT_SAME)
-        };
         let code = if esr.is_walk() {
             status::EXTERNAL_WALK | (esr.fault_status() & 0b11)
         } else {
             status::EXTERNAL
         };
+        self.inject_abort(esr, code, address);
+    }
+
+    /// Makes the guest take an alignment fault for the access that exited with `esr`.
+    pub fn inject_alignment_fault(&mut self, esr: Esr, address: u64) {
+        self.inject_abort(esr, status::ALIGNMENT, address);
+    }
+
+    fn inject_abort(&mut self, esr: Esr, code: u64, address: u64) {
         const WNR: u64 = 1 << 6;
+        let from_el0 = self.sysregs().pstate() & 0xf == 0;
+        let fetch = esr.class() == class::INSTRUCTION_ABORT;
+        let class = match (fetch, from_el0) {
+            (true, true) => class::INSTRUCTION_ABORT,
+            (true, false) => class::INSTRUCTION_ABORT_SAME,
+            (false, true) => class::DATA_ABORT,
+            (false, false) => class::DATA_ABORT_SAME,
+        };
         let write = if fetch { 0 } else { esr.0 & WNR };
-        let class = if from_el0 { lower } else { same };
         self.take_exception(class, il(esr) | write | code, Some(address));
     }
 

@@ -44,6 +44,8 @@ pub struct Vcpu {
     /// Whether `fp` is on the CPU, and the guest may use it without a trap.
     fp_on_cpu: bool,
     exit: Exit,
+    /// The virtual interrupt interface of the CPU it was last loaded on.
+    pub(super) lists: HostLists,
     /// Which vCPU of its VM.
     pub(super) index: usize,
     /// What it shares with the VM's other vCPUs.
@@ -72,6 +74,7 @@ impl Vcpu {
             fp: FpRegs::ZERO,
             fp_on_cpu: false,
             exit: Exit::Resumable,
+            lists: HostLists::probe(),
             index,
             vm: vm.clone(),
         })
@@ -119,9 +122,9 @@ impl Vcpu {
     /// Moves the vCPU's state onto this CPU, where it stays until [`Vcpu::put`].
     pub fn load(&mut self) {
         self.regs.load();
-        let mut lists = HostLists;
+        self.lists = HostLists::probe();
         let mut gic = self.vm.gic.lock();
-        let kicks = gic.load(&mut Here::new(self.index, &mut lists));
+        let kicks = gic.load(&mut Here::new(self.index, &mut self.lists));
         let in_flight = gic.hw_in_flight(self.index);
         drop(gic);
         self.vm.host.set_private_active(in_flight, true);
@@ -135,9 +138,8 @@ impl Vcpu {
             self.trap_fp(true);
         }
         self.regs.put();
-        let mut lists = HostLists;
         let mut gic = self.vm.gic.lock();
-        let kicks = gic.put(&mut Here::new(self.index, &mut lists));
+        let kicks = gic.put(&mut Here::new(self.index, &mut self.lists));
         let in_flight = gic.hw_in_flight(self.index);
         drop(gic);
         self.vm.host.set_private_active(in_flight, false);

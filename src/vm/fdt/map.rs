@@ -67,7 +67,46 @@ pub const VIRT: GuestMap = GuestMap {
     ram: Ipa::new(0x4000_0000),
 };
 
+impl Device {
+    /// Returns how far into the device's registers an address lies, if it does.
+    #[inline(always)]
+    pub const fn offset_of(&self, at: u64) -> Option<u64> {
+        offset(at, self.base, self.size)
+    }
+
+    /// Returns the INTID of the device's interrupt.
+    pub const fn intid(&self) -> u32 {
+        32 + self.spi
+    }
+}
+
+#[inline(always)]
+const fn offset(at: u64, base: u64, size: u64) -> Option<u64> {
+    let offset = at.wrapping_sub(base);
+    if offset < size { Some(offset) } else { None }
+}
+
 impl GuestMap {
+    /// Returns how far into the distributor's registers an address lies, if it does.
+    #[inline(always)]
+    pub const fn distributor(&self, at: u64) -> Option<u64> {
+        let (GuestGic::V2 { distributor, .. } | GuestGic::V3 { distributor, .. }) = self.gic;
+        offset(at, distributor.0, distributor.1)
+    }
+
+    /// Returns how far into the redistributors of `cpus` vCPUs an address lies, if it does.
+    #[inline(always)]
+    pub const fn redistributors(&self, at: u64, cpus: usize) -> Option<u64> {
+        match self.gic {
+            GuestGic::V3 {
+                redistributors,
+                redistributor_size,
+                ..
+            } => offset(at, redistributors, redistributor_size * cpus as u64),
+            GuestGic::V2 { .. } => None,
+        }
+    }
+
     /// Returns the same map with `virt`'s GICv2 for its interrupt controller.
     pub const fn with_gicv2(self) -> Self {
         Self {

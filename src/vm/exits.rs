@@ -1,0 +1,203 @@
+//! The first tier: what a guest's exceptions call, straight from the vectors.
+//!
+//! Nearly everything is answered here. What concerns more than this guest leaves by
+//! [`Vcpu::leave`], and [`Vcpu::run`] returns.
+
+#![expect(unsafe_code, reason = "the vectors find these by name")]
+
+use super::{
+    bus, fault, psci,
+    smccc::{self, Action, Facts, Workaround},
+    system,
+    vcpu::{Exit, Vcpu},
+};
+use crate::{
+    cpu::{barrier, switch::Next},
+    error::GuestError,
+    isa::esr::{Esr, class, status},
+};
+
+// SAFETY: no other symbol has this name.
+#[unsafe(no_mangle)]
+extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
+    let esr = Esr(esr);
+    // HVC with an immediate other than 0 is reserved (DEN 0028, 2.9): the call does not exist.
+    if esr.immediate() == 0
+        && let Some(answer) = smccc::immediate(vcpu.frame.read(0) as u32)
+    {
+        vcpu.frame.write(0, answer);
+        return Next::resume(&mut vcpu.frame);
+    }
+    call(vcpu, esr)
+}
+
+// SAFETY: no other symbol has this name.
+#[unsafe(no_mangle)]
+extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
+    let esr = Esr(esr);
+    match esr.class() {
+        class::SYSTEM => match system::access(vcpu, esr) {
+            Ok(()) => {
+                vcpu.skip(esr);
+                Next::resume_written(&mut vcpu.frame, esr.system_rt())
+            }
+            Err(error) => blame(vcpu, esr, error),
+        },
+        class::DATA_ABORT => data_abort(vcpu, esr),
+        _ => uncommon(vcpu, esr),
+    }
+}
+
+// SAFETY: no other symbol has this name.
+#[unsafe(no_mangle)]
+extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
+    super::interrupts::take(vcpu);
+    Next::resume(&mut vcpu.frame)
+}
+
+/// An SError that arrives while a guest runs may be its doing or the machine's. What it damaged
+/// can't be told, so that guest stops; EL2's own memory is behind no guest's writes.
+// SAFETY: no other symbol has this name.
+#[unsafe(no_mangle)]
+extern "C" fn guest_system_error(vcpu: &mut Vcpu) -> Next {
+    vcpu.leave(Exit::Stopped("an SError arrived while it ran"))
+}
+
+#[inline(always)]
+fn data_abort(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    let access = match (esr.fault_status() & !0b11, esr.access()) {
+        (status::TRANSLATION, Some(access)) if !esr.is_walk() => access,
+        _ => return refused_access(vcpu, esr),
+    };
+    let ipa = vcpu.fault_ipa();
+    match bus::access(vcpu, ipa, access) {
+        Ok(()) => {
+            vcpu.skip(esr);
+            let written = if access.write { 31 } else { access.rt };
+            Next::resume_written(&mut vcpu.frame, written)
+        }
+        Err(error) => blame(vcpu, esr, error),
+    }
+}
+
+/// Answers an abort that is no access to a device: the guest gets it, as a fault of its own.
+#[cold]
+fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    if esr.fault_status() == status::ALIGNMENT {
+        vcpu.inject_alignment_fault(esr, fault::address());
+        return Next::resume(&mut vcpu.frame);
+    }
+    if esr.access().is_none() && !esr.is_walk() {
+        vcpu.note_abort(format_args!(
+            "an instruction at {:#x} that can't be emulated accessed {}",
+            vcpu.sysregs().pc(),
+            vcpu.fault_ipa(),
+        ));
+    }
+    blame(vcpu, esr, GuestError::ExternalAbort)
+}
+
+/// Lets a guest have the exception it asked for, or stops it.
+#[cold]
+fn blame(vcpu: &mut Vcpu, esr: Esr, error: GuestError) -> Next {
+    match error {
+        GuestError::Undefined => vcpu.inject_undefined(esr),
+        GuestError::ExternalAbort => {
+            vcpu.note_abort(format_args!(
+                "nothing is at {} (access from {:#x})",
+                vcpu.fault_ipa(),
+                vcpu.sysregs().pc()
+            ));
+            vcpu.inject_external_abort(esr, fault::address());
+        }
+        GuestError::Stop(reason) => return vcpu.leave(Exit::Stopped(reason)),
+    }
+    Next::resume(&mut vcpu.frame)
+}
+
+#[cold]
+fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    match esr.class() {
+        class::SMC => {
+            // A trapped SMC is returned to itself; an HVC to what follows.
+            vcpu.skip(esr);
+            return call(vcpu, esr);
+        }
+        class::FP => vcpu.use_fp(),
+        // WFI and WFE are not trapped; if they were, going on would be allowed.
+        class::WFX => vcpu.skip(esr),
+        class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
+        // Whatever else is trapped belongs to a feature that the guest was told it does not have.
+        _ => return blame(vcpu, esr, GuestError::Undefined),
+    }
+    Next::resume(&mut vcpu.frame)
+}
+
+/// Answers an HVC or SMC by the SMC calling convention.
+#[cold]
+fn call(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    let x = |n| vcpu.frame.read(n);
+    let (x0, args) = (x(0), [x(1), x(2), x(3)]);
+    let action = if esr.immediate() == 0 {
+        let vm = vcpu.vm.clone();
+        let in_memory = |ipa| vm.has_memory_at(ipa);
+        smccc::call(
+            x0,
+            args,
+            &Facts {
+                aarch32: false,
+                in_memory: &in_memory,
+                workaround_1: Workaround::Unknown,
+                workaround_3: Workaround::Unknown,
+            },
+        )
+    } else {
+        Action::Return(NOT_SUPPORTED)
+    };
+    perform(vcpu, x0, action)
+}
+
+const NOT_SUPPORTED: u64 = crate::isa::smccc::NOT_SUPPORTED as u64;
+
+fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
+    let result = match action {
+        Action::Return(value) => {
+            if value == NOT_SUPPORTED {
+                vcpu.note_unknown_call(format_args!("no function {function:#x} to call"));
+            }
+            value
+        }
+        Action::ReturnAll(values) => {
+            for (n, value) in (0..).zip(values) {
+                vcpu.frame.write(n, value);
+            }
+            return Next::resume(&mut vcpu.frame);
+        }
+        Action::CpuOn { target, start } => {
+            psci::answer(psci::cpu_on(&vcpu.vm.switches, target, start), |_| 0)
+        }
+        Action::AffinityInfo { target, level } => psci::answer(
+            psci::affinity_info(&vcpu.vm.switches, target, level),
+            |power| power as u64,
+        ),
+        // Standby keeps all state, which a power-down request is allowed to be answered with.
+        Action::Standby | Action::PowerDown(_) => {
+            wait_for_interrupt(vcpu);
+            0
+        }
+        Action::CpuOff => return vcpu.leave(Exit::Off),
+        Action::SystemOff => return vcpu.leave(Exit::SystemOff),
+        Action::SystemReset => return vcpu.leave(Exit::SystemReset),
+    };
+    vcpu.frame.write(0, result);
+    Next::resume(&mut vcpu.frame)
+}
+
+/// Sleeps until there is an interrupt for the guest or for EL2, which is masked here and taken on
+/// the way back into the guest.
+fn wait_for_interrupt(vcpu: &mut Vcpu) {
+    if !vcpu.has_deliverable_interrupt() {
+        barrier::dsb_sy();
+        barrier::wfi();
+    }
+}

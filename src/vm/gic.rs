@@ -1,0 +1,126 @@
+//! The guest's interrupt controller, GICv3: a state machine and the glue to the list registers.
+//!
+//! State is kept 32 interrupts at a time in [`bank::Bank`]s, independent of any register layout.
+//! An interrupt is either *in the bank* or *homed* in a list register of one vCPU. Only a loaded
+//! vCPU has homed interrupts, and its list registers stay live from [`Gic::load`] to [`Gic::put`]:
+//! an exit that did not concern interrupts reads and writes nothing.
+//!
+//! # Interrupts homed on another CPU
+//!
+//! The list registers of a vCPU loaded elsewhere can't be reached. A change to an interrupt homed
+//! there is recorded in the bank, the vCPU is marked for a *resync* and named in the [`Kicks`]
+//! that the call returns; its own CPU then calls [`Gic::sync`], which folds the list registers
+//! back and applies what was asked. Until that happens:
+//!
+//! - a writer reads back its own write: what it cleared is clear, what it set is set;
+//! - a disabled, rerouted or cleared interrupt may still be acknowledged by the other vCPU, as it
+//!   may on hardware, where the distributor's effects also take time to reach a CPU interface;
+//! - a read of pending or active state returns what was true when the interrupt was last placed
+//!   in the list register, and names the vCPU in [`Answer::stale`]. A caller that needs the
+//!   present kicks those vCPUs, waits (lock dropped) until [`Gic::is_synced`], and reads again:
+//!   that second answer is no older than the first read, so one wait is enough.
+//!
+//! # Hardware-linked interrupts
+//!
+//! [`Gic::inject_hw`] says that a physical interrupt fired and was left active. The link lasts
+//! (is *in flight*) until the physical interrupt is deactivated: by the guest's own EOI through the
+//! list register, or by [`ListRegisters::deactivate`] wherever software ends the interrupt (line
+//! found low, ICPENDR, ICACTIVER, a deactivation that met no list register). For level-sensitive
+//! interrupts deactivation *is* resampling: if the line is still high, the interrupt fires anew. One that
+//! waits disabled stays in flight, so that it doesn't storm, and is resampled when enabled.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod bank;
+mod change;
+mod deliver;
+mod dist;
+mod fold;
+mod interface;
+mod kicks;
+mod line;
+mod list_register;
+pub mod lists;
+mod redist;
+mod residency;
+mod setup;
+mod sgi;
+mod sort;
+mod word;
+
+#[cfg(test)]
+mod tests;
+
+pub use kicks::{Answer, Here, Kicks};
+pub use line::HwIntid;
+pub use lists::{HostLists, ListRegisters};
+pub use redist::REDIST_SIZE;
+pub use setup::{Affinity, Config};
+
+use alloc::boxed::Box;
+use bank::{Bank, Open};
+use interface::Vcpu;
+
+/// How many vCPUs one interrupt controller serves at most.
+pub const MAX_VCPUS: usize = 64;
+
+/// Banks below this index are shared (bank 0 stands empty: INTIDs 0 to 31 are nobody's in the
+/// distributor); above it each vCPU has its own.
+const PRIVATE: usize = 32;
+
+/// One VM's interrupt controller: distributor, redistributors and the vCPUs' interfaces.
+pub struct Gic {
+    banks: Box<[Bank]>,
+    vcpus: Box<[Vcpu]>,
+    /// GICD_IROUTER of each INTID from 32 up, as Aff3.Aff2.Aff1.Aff0.
+    routers: Box<[u32]>,
+    open: Open,
+    /// How many 32-interrupt words of SPIs there are.
+    spi_words: u32,
+    /// The implemented bits of a priority.
+    priority_mask: u8,
+    /// Whether an SGI can aim at Aff0 values above 15.
+    wide_aff0: bool,
+}
+
+impl Gic {
+    /// Finds an interrupt's bank and its place there, or `None` where there is no such interrupt.
+    #[inline(always)]
+    fn locate(&self, vcpu: usize, intid: u32) -> Option<(usize, u32)> {
+        let n = intid & 31;
+        if intid < 32 {
+            return (vcpu < self.vcpus.len()).then_some((private(vcpu), n));
+        }
+        let id = (intid >> 5) as usize;
+        let bank = self.banks.get(id).filter(|_| id < PRIVATE)?;
+        (bank.valid & bank::mask(n) != 0).then_some((id, n))
+    }
+
+    /// Borrows a bank and a vCPU together.
+    #[inline(always)]
+    fn pair(&mut self, id: usize, vcpu: usize) -> Option<(&mut Bank, &mut Vcpu)> {
+        Some((self.banks.get_mut(id)?, self.vcpus.get_mut(vcpu)?))
+    }
+}
+
+/// Returns the index of a vCPU's own bank.
+#[inline(always)]
+const fn private(vcpu: usize) -> usize {
+    vcpu.wrapping_add(PRIVATE)
+}

@@ -1,0 +1,218 @@
+//! Moves interrupts from the banks into list registers: at once where that is simple.
+
+use super::bank::{Bank, Bits, Home, mask};
+use super::interface::Vcpu;
+use super::{Gic, Here, Kicks, ListRegisters, PRIVATE, list_register as lr, private};
+
+/// Puts interrupt `n` into the free list register `slot`.
+#[inline(always)]
+pub(super) fn place<L: ListRegisters>(
+    (bank, vcpu): (&mut Bank, &mut Vcpu),
+    n: u32,
+    state: u64,
+    slot: u32,
+    here: &mut Here<'_, L>,
+) {
+    here.lists.write(slot, bank.entry(n, state));
+    bank.settle(n, state, Home::new(here.vcpu, slot));
+    vcpu.used |= mask(slot);
+}
+
+impl Gic {
+    /// Makes private interrupt `n` of the vCPU at hand pending and signals it.
+    ///
+    /// This is the way of SGIs to self and of the timer, so it is written to be short: either a
+    /// list register is free, or the interrupt's last one has been emptied by the guest.
+    #[inline(always)]
+    pub(super) fn pend_here<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, n: u32) -> Kicks {
+        let (open, bit, id) = (self.open, mask(n), private(here.vcpu));
+        let Some((bank, vcpu)) = self.pair(id, here.vcpu) else {
+            return Kicks::NONE;
+        };
+        bank.pending |= bit;
+        let slot = if bank.homed & bit == 0 {
+            if bank.ready(open) & bit == 0 {
+                return Kicks::NONE;
+            }
+            vcpu.free().trailing_zeros()
+        } else {
+            bank.emptied(n, here).unwrap_or(u32::BITS)
+        };
+        let asked = bank.clear_pending | bank.clear_active | bank.active;
+        if slot >= u32::BITS || bank.allowed(open) & !asked & bit == 0 {
+            return self.refresh(here, id, bit);
+        }
+        bank.lr_active &= !bit;
+        bank.acked &= !bit;
+        place((bank, vcpu), n, lr::PENDING, slot, here);
+        Kicks::NONE
+    }
+
+    /// Makes private interrupt `n` of another vCPU pending and notifies that one if need be.
+    pub(super) fn pend_far(&mut self, target: usize, n: u32) -> Kicks {
+        let (open, bit) = (self.open, mask(n));
+        let Some((bank, vcpu)) = self.pair(private(target), target) else {
+            return Kicks::NONE;
+        };
+        bank.pending |= bit;
+        if (bank.ready(open) | bank.homed) & bit == 0 {
+            return Kicks::NONE;
+        }
+        vcpu.todo |= mask(bank.summary);
+        Kicks::one(target)
+    }
+
+    /// Brings the list registers up to date after `bits` of a bank changed.
+    ///
+    /// Homed interrupts are taken back, then everything that wants a list register is offered
+    /// one. What is another CPU's to do is noted there, and that vCPU is returned.
+    #[inline(never)]
+    pub(super) fn refresh<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        id: usize,
+        bits: u32,
+    ) -> Kicks {
+        let mut kicks = self.recall(here, id, bits);
+        kicks |= self.release_orphans(here, id, bits);
+        let wanting = match self.banks.get(id) {
+            Some(bank) => bank.wanting(self.open) & bits,
+            None => 0,
+        };
+        for n in Bits(wanting) {
+            kicks |= self.route(here, id, n);
+        }
+        if self.vcpus.get(here.vcpu).is_some_and(|vcpu| vcpu.crowded) {
+            kicks |= self.sort(here);
+        }
+        kicks
+    }
+
+    /// Takes homed interrupts back into the bank: now where the list register is at hand, else by
+    /// asking for a resync.
+    fn recall<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, id: usize, bits: u32) -> Kicks {
+        let mut kicks = Kicks::NONE;
+        let homed = self.banks.get(id).map_or(0, |bank| bank.homed & bits);
+        for n in Bits(homed) {
+            let Some(bank) = self.banks.get(id) else {
+                break;
+            };
+            let home = super::bank::at(&bank.home, n);
+            if home.vcpu() == here.vcpu {
+                kicks |= self.fold(here, home.slot());
+                here.lists.write(home.slot(), 0);
+            } else {
+                kicks |= self.ask_resync(home.vcpu());
+            }
+        }
+        kicks
+    }
+
+    /// Marks a vCPU, loaded elsewhere, for a resync.
+    pub(super) fn ask_resync(&mut self, vcpu: usize) -> Kicks {
+        match self.vcpus.get_mut(vcpu) {
+            Some(there) if there.loaded => {
+                there.resync = true;
+                Kicks::one(vcpu)
+            }
+            _ => Kicks::NONE,
+        }
+    }
+
+    /// Offers interrupt `n`, which wants a list register, to the vCPU it belongs to.
+    ///
+    /// Without a free list register the vCPU at hand is left crowded, and the caller sorts.
+    pub(super) fn route<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        id: usize,
+        n: u32,
+    ) -> Kicks {
+        let open = self.open;
+        let holder = self.banks.get(id).map_or(usize::MAX, |bank| bank.holder(n));
+        let mut kicks = Kicks::NONE;
+        if holder == here.vcpu && self.vcpus.get(holder).is_some_and(|v| v.free() == 0) {
+            kicks |= self.reclaim(here);
+        }
+        let Some((bank, vcpu)) = self.pair(id, holder) else {
+            return kicks;
+        };
+        let active = bank.active & mask(n) != 0;
+        if holder != here.vcpu {
+            vcpu.note(bank);
+            vcpu.resync |= active && vcpu.loaded;
+            return match active && !vcpu.loaded {
+                true => kicks,
+                false => kicks | Kicks::one(holder),
+            };
+        }
+        match vcpu.free().trailing_zeros() {
+            u32::BITS => {
+                vcpu.note(bank);
+                vcpu.crowded = true;
+            }
+            slot => {
+                let state = bank.state(n, open);
+                place((bank, vcpu), n, state, slot, here);
+            }
+        }
+        kicks
+    }
+
+    /// Does what other CPUs left for the vCPU at hand.
+    pub(super) fn catch_up<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
+        let Some(vcpu) = self.vcpus.get_mut(here.vcpu) else {
+            return Kicks::NONE;
+        };
+        if vcpu.resync || vcpu.crowded {
+            return self.sort(here);
+        }
+        let mut kicks = Kicks::NONE;
+        for summary in Bits(core::mem::take(&mut vcpu.todo)) {
+            let id = match summary {
+                0 => private(here.vcpu),
+                word => word as usize,
+            };
+            let bits = self.banks.get(id).map_or(0, |bank| {
+                let again = if id < PRIVATE {
+                    0
+                } else {
+                    bank.homed & bank.pending
+                };
+                again | bank.ready_for(here.vcpu, self.open)
+            });
+            if bits != 0 {
+                kicks |= self.refresh(here, id, bits);
+            }
+        }
+        kicks
+    }
+}
+
+impl Bank {
+    /// Returns interrupt `n`'s list register on this CPU if the guest has emptied it.
+    #[inline(always)]
+    fn emptied<L: ListRegisters>(&self, n: u32, here: &Here<'_, L>) -> Option<u32> {
+        let home = super::bank::at(&self.home, n);
+        (here.lists.read(home.slot()) & lr::STATE == 0).then_some(home.slot())
+    }
+
+    /// Returns the list-register state that interrupt `n`, wanting one, is to have.
+    pub(super) fn state(&self, n: u32, open: super::Open) -> u64 {
+        let bit = mask(n);
+        if self.active & bit == 0 {
+            lr::PENDING
+        } else if self.pending & self.allowed(open) & bit != 0 {
+            lr::ACTIVE | lr::PENDING
+        } else {
+            lr::ACTIVE
+        }
+    }
+
+    /// Returns the interrupts ready for one vCPU.
+    pub(super) fn ready_for(&self, vcpu: usize, open: super::Open) -> u32 {
+        Bits(self.ready(open))
+            .filter(|&n| self.holder(n) == vcpu)
+            .fold(0, |word, n| word | mask(n))
+    }
+}

@@ -1,0 +1,106 @@
+//! Takes what list registers hold back into the banks.
+
+use super::bank::{Bits, NOBODY, at, mask};
+use super::{Gic, Here, HwIntid, Kicks, ListRegisters, PRIVATE, list_register as lr};
+
+impl Gic {
+    /// Takes list register `slot` of the vCPU at hand back into its interrupt's bank.
+    ///
+    /// The list register itself is not written: the caller reuses or clears it.
+    pub(super) fn fold<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, slot: u32) -> Kicks {
+        let value = here.lists.read(slot);
+        let place = self.locate(here.vcpu, lr::vintid(value));
+        if let Some(vcpu) = self.vcpus.get_mut(here.vcpu) {
+            vcpu.used &= !mask(slot);
+        }
+        let Some((id, n)) = place else {
+            return Kicks::NONE;
+        };
+        let open = self.open;
+        let Some((bank, vcpu)) = self.pair(id, here.vcpu) else {
+            return Kicks::NONE;
+        };
+        if bank.unsettle(n, value) {
+            deactivate(here, at(&bank.hw, n));
+        }
+        vcpu.note(bank);
+        if bank.ready(open) & mask(n) != 0 && bank.holder(n) != here.vcpu {
+            return self.route(here, id, n);
+        }
+        Kicks::NONE
+    }
+
+    /// Takes back the list registers that the guest has emptied.
+    pub(super) fn reclaim<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
+        let used = self.vcpus.get(here.vcpu).map_or(0, |vcpu| vcpu.used);
+        let mut kicks = Kicks::NONE;
+        for slot in Bits(here.lists.empty() as u32 & used) {
+            // ELRSR may not show yet what this exit wrote; the list register itself does.
+            if here.lists.read(slot) & lr::STATE == 0 {
+                kicks |= self.fold(here, slot);
+            }
+        }
+        kicks
+    }
+
+    /// Notes what the list registers at hand hold for `bits` of a bank, and asks the vCPUs whose
+    /// list registers hold the others for a resync.
+    pub(super) fn look<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        id: usize,
+        bits: u32,
+    ) -> Kicks {
+        let mut stale = Kicks::NONE;
+        let homed = self.banks.get(id).map_or(0, |bank| bank.homed & bits);
+        for n in Bits(homed) {
+            let Some(bank) = self.banks.get_mut(id) else {
+                break;
+            };
+            let home = at(&bank.home, n);
+            if home.vcpu() == here.vcpu {
+                bank.observe(n, here.lists.read(home.slot()));
+            } else {
+                stale |= self.ask_resync(home.vcpu());
+            }
+        }
+        stale
+    }
+
+    /// Deactivates the physical interrupts that nothing in the guest will deactivate any more.
+    ///
+    /// A private one belongs to the CPU its vCPU is on: loaded elsewhere, that CPU is asked; not
+    /// loaded at all, its active state is only a note to be dropped.
+    pub(super) fn release_orphans<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        id: usize,
+        bits: u32,
+    ) -> Kicks {
+        let Some(bank) = self.banks.get_mut(id) else {
+            return Kicks::NONE;
+        };
+        let orphans = bank.orphans() & bits;
+        if orphans == 0 {
+            return Kicks::NONE;
+        }
+        let owner = bank.owner as usize;
+        let at_hand = id < PRIVATE || owner == here.vcpu;
+        let elsewhere = self.vcpus.get(owner).is_some_and(|vcpu| vcpu.loaded);
+        if !at_hand && bank.owner != NOBODY && elsewhere {
+            return self.ask_resync(owner);
+        }
+        bank.in_flight &= !orphans;
+        for n in Bits(orphans).filter(|_| at_hand) {
+            deactivate(here, at(&bank.hw, n));
+        }
+        Kicks::NONE
+    }
+}
+
+/// Deactivates a physical interrupt by its number as a bank keeps it.
+fn deactivate<L: ListRegisters>(here: &mut Here<'_, L>, number: u16) {
+    if let Some(hw) = HwIntid::new(u32::from(number)) {
+        here.lists.deactivate(hw);
+    }
+}

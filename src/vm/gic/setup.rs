@@ -1,0 +1,169 @@
+//! What an interrupt controller starts as.
+
+use super::bank::{Bank, NOBODY};
+use super::interface::Vcpu;
+use super::{Gic, MAX_VCPUS, PRIVATE, private, sgi};
+use crate::error::Refusal;
+use crate::refuse;
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// Where a PE is in the system: Aff3.Aff2.Aff1.Aff0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Affinity(u32);
+
+impl Affinity {
+    /// Takes the affinity fields out of an MPIDR_EL1, or of a GICD_IROUTER, which has the same.
+    pub const fn from_mpidr(mpidr: u64) -> Self {
+        Self(((mpidr >> 8) as u32 & 0xff00_0000) | (mpidr as u32 & 0x00ff_ffff))
+    }
+
+    /// Makes it from Aff3.Aff2.Aff1.Aff0 as one number.
+    pub const fn from_u32(fields: u32) -> Self {
+        Self(fields)
+    }
+
+    /// Returns Aff3.Aff2.Aff1.Aff0 as one number.
+    pub const fn as_u32(self) -> u32 {
+        self.0
+    }
+
+    /// Returns the fields in their places in MPIDR_EL1 and GICD_IROUTER.
+    pub const fn as_mpidr(self) -> u64 {
+        ((self.0 as u64 & 0xff00_0000) << 8) | (self.0 as u64 & 0x00ff_ffff)
+    }
+}
+
+/// What there is to be controlled.
+#[derive(Clone, Copy, Debug)]
+pub struct Config<'a> {
+    /// The vCPUs' affinities, by index.
+    pub affinities: &'a [Affinity],
+    /// How many SPIs, rounded up to a multiple of 32; at most 988.
+    pub spis: u32,
+    /// How many bits a priority has, 5 to 8: as the virtual CPU interface has them
+    /// ([`HostLists::priority_bits`](super::HostLists::priority_bits)).
+    pub priority_bits: u32,
+}
+
+impl Gic {
+    /// Makes a controller in its reset state.
+    ///
+    /// # Errors
+    ///
+    /// Refuses no vCPU or too many, affinities given twice, too many SPIs, and a number of
+    /// priority bits that GICv3 doesn't know.
+    pub fn new(config: &Config) -> Result<Self, Refusal> {
+        let count = config.affinities.len();
+        if !(1..=MAX_VCPUS).contains(&count) {
+            return Err(refuse!("{count} vCPUs: a GIC serves 1 to {MAX_VCPUS}"));
+        }
+        if config.spis > 988 {
+            return Err(refuse!("{} SPIs: a GIC has at most 988", config.spis));
+        }
+        if !(5..=8).contains(&config.priority_bits) {
+            return Err(refuse!("{} priority bits: 5 to 8", config.priority_bits));
+        }
+        for (n, affinity) in config.affinities.iter().enumerate() {
+            if config
+                .affinities
+                .iter()
+                .skip(n)
+                .skip(1)
+                .any(|a| a == affinity)
+            {
+                let mpidr = affinity.as_mpidr();
+                return Err(refuse!("two vCPUs have the affinity {mpidr:#x}"));
+            }
+        }
+        let mut gic = Self {
+            banks: vec![Bank::default(); private(count)].into_boxed_slice(),
+            vcpus: config.affinities.iter().map(|&a| Vcpu::new(a)).collect(),
+            routers: Box::default(),
+            open: super::Open::default(),
+            spi_words: config.spis.div_ceil(32),
+            priority_mask: 0xffu32.wrapping_shl(8u32.wrapping_sub(config.priority_bits)) as u8,
+            wide_aff0: config.affinities.iter().any(|a| a.0 & 0xff > 15),
+        };
+        gic.reset();
+        Ok(gic)
+    }
+
+    /// Puts everything but what devices drive their lines to back to the reset state.
+    ///
+    /// No vCPU may be loaded, and no physical interrupt in flight that the caller doesn't
+    /// deactivate ([`hw_in_flight`](Self::hw_in_flight)).
+    pub fn reset(&mut self) {
+        self.open = super::Open::default();
+        let words = self.spi_words as usize;
+        self.routers = vec![0; words.wrapping_mul(32)].into_boxed_slice();
+        let target = self.vcpu_at(Affinity(0));
+        for (id, bank) in self.banks.iter_mut().enumerate() {
+            let level = bank.level;
+            *bank = match id.checked_sub(PRIVATE) {
+                Some(owner) => Bank::private(owner),
+                None if (1..=words).contains(&id) => Bank::shared(id, target),
+                None => Bank::default(),
+            };
+            bank.level = level & bank.valid;
+        }
+        for vcpu in &mut self.vcpus {
+            *vcpu = Vcpu::new(Affinity(vcpu.affinity));
+        }
+    }
+
+    /// Puts a vCPU's CPU interface back to its reset state, as a CPU_ON finds it. It must not be
+    /// loaded. The redistributor keeps its state.
+    pub fn reset_interface(&mut self, vcpu: usize) {
+        if let Some(vcpu) = self.vcpus.get_mut(vcpu) {
+            vcpu.vmcr = 0;
+            vcpu.active_priorities = Default::default();
+        }
+    }
+
+    /// Finds the vCPU with this affinity, or [`NOBODY`].
+    pub(super) fn vcpu_at(&self, affinity: Affinity) -> u8 {
+        self.vcpus
+            .iter()
+            .position(|vcpu| vcpu.affinity == affinity.0)
+            .map_or(NOBODY, |n| n as u8)
+    }
+}
+
+impl Bank {
+    /// Returns a vCPU's SGIs (always edge-triggered) and PPIs at reset.
+    fn private(owner: usize) -> Self {
+        Self {
+            edge: 0xffff,
+            valid: u32::MAX,
+            owner: owner as u8,
+            ..Self::default()
+        }
+    }
+
+    /// Returns 32 SPIs at reset; the last four INTIDs of all, 1020 up, are special.
+    fn shared(id: usize, target: u8) -> Self {
+        let word = id as u32;
+        Self {
+            valid: if word == 31 { 0x0fff_ffff } else { u32::MAX },
+            base: word.wrapping_mul(32),
+            summary: word,
+            owner: NOBODY,
+            target: [target; 32],
+            ..Self::default()
+        }
+    }
+}
+
+impl Vcpu {
+    fn new(affinity: Affinity) -> Self {
+        let (sgi_key, sgi_bit) = sgi::address(affinity.0);
+        Self {
+            affinity: affinity.0,
+            asleep: true,
+            sgi_key,
+            sgi_bit,
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What guests need to know of the machine they run on.
+
+use super::sysregs::HostMode;
+use crate::{
+    cpu::{id, regs},
+    dev::gic::v3::{self, Redistributor},
+    isa::{encoding::Encoding, features::IdRegs},
+    sync::SpinLock,
+};
+
+/// The interrupts of the machine that EL2 takes while a guest runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Interrupts {
+    /// The virtual timer's PPI.
+    pub virtual_timer: u32,
+    /// The physical timer's PPI.
+    pub physical_timer: u32,
+    /// The virtual interrupt controller's maintenance PPI.
+    pub maintenance: u32,
+    /// The console's SPI, if it has one.
+    pub console: Option<u32>,
+}
+
+/// The machine, as far as guests are concerned.
+pub struct Host {
+    /// How guests run.
+    pub mode: HostMode,
+    /// The ID registers of the CPUs.
+    pub ids: IdRegs,
+    /// MIDR_EL1 of the CPUs.
+    pub midr: u64,
+    /// How many priority bits the virtual interrupt interface has.
+    pub priority_bits: u32,
+    /// Which interrupts mean what.
+    pub interrupts: Interrupts,
+    /// How fast the counter counts, in Hz.
+    pub frequency: u64,
+    /// This CPU's redistributor.
+    redistributor: SpinLock<Redistributor>,
+}
+
+/// INTIDs of a guest's timers, as its device tree says.
+pub const GUEST_VIRTUAL_TIMER: u32 = 27;
+/// The same of its physical timer.
+pub const GUEST_PHYSICAL_TIMER: u32 = 30;
+
+const MIDR_EL1: u32 = Encoding::new(3, 0, 0, 0, 0).iss();
+const HCR_EL2: u32 = Encoding::new(3, 4, 1, 1, 0).iss();
+const CNTFRQ_EL0: u32 = Encoding::new(3, 3, 14, 0, 0).iss();
+const CNTPCT_EL0: u32 = Encoding::new(3, 3, 14, 0, 1).iss();
+const ICH_VTR_EL2: u32 = crate::isa::gic::ich::VTR_EL2;
+
+/// Returns the physical count.
+#[inline(always)]
+pub fn count() -> u64 {
+    regs::read::<CNTPCT_EL0>()
+}
+
+impl Host {
+    /// Looks at the CPU this runs on.
+    pub fn probe(interrupts: Interrupts, redistributor: Redistributor) -> Self {
+        let ids = id::registers();
+        let e2h = regs::read::<HCR_EL2>() >> 34 & 1;
+        Self {
+            mode: HostMode {
+                vhe: e2h != 0,
+                features: ids.features(),
+            },
+            ids,
+            midr: regs::read::<MIDR_EL1>(),
+            priority_bits: 1 + (regs::read::<ICH_VTR_EL2>() >> 29 & 0b111) as u32,
+            interrupts,
+            frequency: regs::read::<CNTFRQ_EL0>().max(1),
+            redistributor: SpinLock::new(redistributor),
+        }
+    }
+
+    /// Returns a count in whole seconds.
+    pub const fn seconds(&self, count: u64) -> u64 {
+        count / self.frequency
+    }
+
+    /// Makes the physical interrupts behind these private interrupts of a guest active, or not:
+    /// they belong to the vCPU that is loaded.
+    pub fn set_private_active(&self, guest: u32, active: bool) {
+        for (intid, physical) in [
+            (GUEST_VIRTUAL_TIMER, self.interrupts.virtual_timer),
+            (GUEST_PHYSICAL_TIMER, self.interrupts.physical_timer),
+        ] {
+            if guest >> intid & 1 == 0 {
+                continue;
+            }
+            if active {
+                self.redistributor.lock().set_active(physical, true);
+            } else {
+                v3::deactivate(physical);
+            }
+        }
+    }
+}

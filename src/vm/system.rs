@@ -1,0 +1,135 @@
+//! Trapped system registers and instructions: what the guest reads, and what a write does.
+
+use super::vcpu::Vcpu;
+use crate::{
+    bits::field,
+    error::GuestError,
+    isa::{encoding::Encoding, esr::Esr, features::IdReg, sysreg::SysReg},
+};
+
+macro_rules! encodings {
+    ($($name:ident = $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal;)*) => {
+        $(const $name: Encoding = Encoding::new($op0, $op1, $crn, $crm, $op2);)*
+    };
+}
+encodings! {
+    ICC_SGI1R_EL1 = 3 0 12 11 5;
+    ICC_ASGI1R_EL1 = 3 0 12 11 6;
+    ICC_SGI0R_EL1 = 3 0 12 11 7;
+    ICC_DIR_EL1 = 3 0 12 11 1;
+    OSLAR_EL1 = 2 0 1 0 4;
+    OSDLR_EL1 = 2 0 1 3 4;
+    DBGPRCR_EL1 = 2 0 1 4 4;
+    DBGCLAIMSET_EL1 = 2 0 7 8 6;
+    DBGCLAIMCLR_EL1 = 2 0 7 9 6;
+    DBGAUTHSTATUS_EL1 = 2 0 7 14 6;
+    MDRAR_EL1 = 2 0 1 0 0;
+    MDCCSR_EL0 = 2 3 0 1 0;
+    DBGDTR_EL0 = 2 3 0 4 0;
+    DBGDTRRX_EL0 = 2 3 0 5 0;
+    OSDTRRX_EL1 = 2 0 0 0 2;
+    OSDTRTX_EL1 = 2 0 0 3 2;
+    OSECCR_EL1 = 2 0 0 6 2;
+    DC_ISW = 1 0 7 6 2;
+    DC_CSW = 1 0 7 10 2;
+    DC_CISW = 1 0 7 14 2;
+}
+
+/// Does a trapped MRS, MSR or system instruction.
+///
+/// # Errors
+///
+/// [`GuestError::Undefined`] for what the guest does not have.
+#[inline(always)]
+pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), GuestError> {
+    let encoding = Encoding::from_iss(esr.system_register());
+    let rt = esr.system_rt();
+    if esr.system_is_read() {
+        let value = match vcpu.vm.ids.read(encoding) {
+            Some(value) => value,
+            None => read(vcpu, encoding)?,
+        };
+        vcpu.frame.write(rt, value);
+        return Ok(());
+    }
+    let value = vcpu.frame.read(rt);
+    if encoding == ICC_SGI1R_EL1 {
+        vcpu.with_gic(|gic, here| gic.sgi1r(here, value));
+        return Ok(());
+    }
+    write(vcpu, encoding, value)
+}
+
+fn read(vcpu: &mut Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
+    match SysReg::from_encoding(encoding) {
+        Some(reg) if is_guests(vcpu, reg) => return Ok(vcpu.read_sys_reg(reg)),
+        _ => {}
+    }
+    match encoding {
+        // No debugger's channel, no claim tags beyond what all implement, no double lock.
+        MDCCSR_EL0 | DBGDTR_EL0 | DBGDTRRX_EL0 | OSDTRRX_EL1 | OSDTRTX_EL1 | OSECCR_EL1
+        | MDRAR_EL1 | OSDLR_EL1 | DBGPRCR_EL1 | DBGCLAIMCLR_EL1 | DBGAUTHSTATUS_EL1 => Ok(0),
+        // All eight claim tags are implemented.
+        DBGCLAIMSET_EL1 => Ok(0xff),
+        _ => undefined(vcpu, encoding, "read"),
+    }
+}
+
+fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), GuestError> {
+    match SysReg::from_encoding(encoding) {
+        Some(SysReg::OSLSR_EL1) | None => {}
+        Some(reg) if is_guests(vcpu, reg) => {
+            vcpu.write_sys_reg(reg, value);
+            return Ok(());
+        }
+        Some(_) => {}
+    }
+    match encoding {
+        ICC_SGI0R_EL1 => vcpu.with_gic(|gic, here| gic.sgi0r(here, value)),
+        ICC_ASGI1R_EL1 => vcpu.with_gic(|gic, here| gic.asgi1r(here, value)),
+        ICC_DIR_EL1 => vcpu.with_gic(|gic, here| gic.dir(here, value)),
+        OSLAR_EL1 => {
+            // OSLSR_EL1.OSLK follows; OSLM says that there is a lock.
+            vcpu.write_sys_reg(SysReg::OSLSR_EL1, 0x8 | (value & 1) << 1);
+        }
+        DBGDTR_EL0 | DBGDTRRX_EL0 | OSDTRRX_EL1 | OSDTRTX_EL1 | OSECCR_EL1 | OSDLR_EL1
+        | DBGPRCR_EL1 | DBGCLAIMSET_EL1 | DBGCLAIMCLR_EL1 => {}
+        DC_ISW | DC_CSW | DC_CISW => {}
+
+        _ => return undefined(vcpu, encoding, "write").map(drop),
+    }
+    Ok(())
+}
+
+/// Returns whether the guest has the register of a row: it is none of EL2's, and if it is one of
+/// a breakpoint or watchpoint, the CPU has that many.
+fn is_guests(vcpu: &Vcpu, reg: SysReg) -> bool {
+    let encoding = reg.info().encoding;
+    match (encoding.op0, encoding.op1, encoding.op2) {
+        (3, 4, _) => false,
+        (2, 0, 4..=7) if encoding.crn == 0 => {
+            let dfr0 = vcpu.vm.ids.get(IdReg::ID_AA64DFR0);
+            let lsb = if encoding.op2 < 6 { BRPS } else { WRPS };
+            u64::from(encoding.crm) <= field(dfr0, lsb, 4)
+        }
+        _ => true,
+    }
+}
+
+/// ID_AA64DFR0_EL1.BRPs and WRPs: how many breakpoints and watchpoints there are, less one.
+const BRPS: u32 = 12;
+const WRPS: u32 = 20;
+
+#[cold]
+fn undefined(vcpu: &Vcpu, e: Encoding, what: &str) -> Result<u64, GuestError> {
+    vcpu.note_undefined(format_args!(
+        "{what} of a register it does not have, S{}_{}_C{}_C{}_{}, at {:#x}",
+        e.op0,
+        e.op1,
+        e.crn,
+        e.crm,
+        e.op2,
+        vcpu.sysregs().pc()
+    ));
+    Err(GuestError::Undefined)
+}
