@@ -1,6 +1,8 @@
 //! The one way to memory that is a guest's: a window onto it, for as long as it is used.
 
+#[cfg(not(target_os = "none"))]
 use super::table::TableError;
+#[cfg(not(target_os = "none"))]
 use crate::addr::PaRange;
 
 /// The most that one window shows, in bytes; it does not reach over a multiple of this.

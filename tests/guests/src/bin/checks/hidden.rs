@@ -3,7 +3,7 @@
 use guests::rt::sysreg::field;
 use guests::rt::trap::{self, EC_UNKNOWN};
 use guests::text::Text;
-use guests::{checks, expect, expect_eq, fail, mrs, outcome::TestResult};
+use guests::{checks, expect, expect_eq, fail, mrs, msr, outcome::TestResult};
 
 checks! {
     hypervisor("the machine advertises what it has") id_registers_hide_them;
@@ -62,12 +62,19 @@ macro_rules! write {
     }};
 }
 
-/// Reads a register; `None` when that is UNDEFINED.
+/// Returns whether an access was refused: UNDEFINED, or trapped to EL1 by the CPU itself, which
+/// QEMU does for GMID_EL1 where there is no tag memory.
+fn is_refusal(fault: &trap::Fault) -> bool {
+    const EC_SYSTEM: u64 = 0x18;
+    matches!(fault.class(), EC_UNKNOWN | EC_SYSTEM)
+}
+
+/// Reads a register; `None` when that is refused.
 fn read(register: &Hidden) -> Result<Option<u64>, trap::Fault> {
     let mut value = 0;
     match trap::catch(|| value = (register.read)()) {
         None => Ok(Some(value)),
-        Some(fault) if fault.class() == EC_UNKNOWN => Ok(None),
+        Some(fault) if is_refusal(&fault) => Ok(None),
         Some(fault) => Err(fault),
     }
 }
@@ -78,7 +85,7 @@ fn is_unusable(register: &Hidden) -> bool {
         return false;
     };
     let write = trap::catch(|| (register.write)(u64::MAX));
-    let refused = write.is_none_or(|fault| fault.class() == EC_UNKNOWN);
+    let refused = write.is_none_or(|fault| is_refusal(&fault));
     let after = read(register);
     let unusable = refused && before.unwrap_or(0) == 0 && after == Ok(before);
     if !unusable {
@@ -87,7 +94,18 @@ fn is_unusable(register: &Hidden) -> bool {
     unusable
 }
 
+/// CPACR_EL1.ZEN, FPEN and SMEN: with these set, nothing but the hypervisor is in the way.
+const ALL_ENABLED: u64 = 0b11 << 16 | 0b11 << 20 | 0b11 << 24;
+
 fn unusable(registers: &[Hidden]) -> TestResult {
+    let cpacr = mrs!("CPACR_EL1");
+    msr!("CPACR_EL1", cpacr | ALL_ENABLED);
+    let result = all_unusable(registers);
+    msr!("CPACR_EL1", cpacr);
+    result
+}
+
+fn all_unusable(registers: &[Hidden]) -> TestResult {
     let mut usable = Text::<160>::new();
     for register in registers.iter().filter(|register| !is_unusable(register)) {
         let _ = core::fmt::Write::write_fmt(&mut usable, format_args!(" {}", register.name));

@@ -1,7 +1,7 @@
 //! The virtual and the physical timer of EL1.
 
 use guests::rt::timer::{ENABLE, IMASK, ISTATUS, Timer, pause, ticks, wait};
-use guests::rt::{gic, irq};
+use guests::rt::{entry, gic, irq};
 use guests::{checks, expect, expect_eq, mrs, outcome::TestResult};
 
 /// As late, in microseconds, as an interrupt may be on a development machine under load.
@@ -184,12 +184,12 @@ fn moved_away(timer: Timer) -> TestResult {
     timer.set_cval(u64::MAX);
     irq::unmask();
     pause(500);
-    // An interrupt on its way may come, but as a spurious one.
-    expect!(
-        irq::taken() == 0 || irq::nth(0) >= gic::SPECIAL,
-        "taken {:#x}",
-        irq::nth(0)
-    );
+    // An interrupt on its way may come, but as a spurious one. Under a hypervisor that lets the
+    // guest program the timer itself, one that was pending in a list register comes too: nothing
+    // tells the hypervisor that the line fell. It must stay at one.
+    let late = usize::from(!entry::has_argument("native"));
+    let taken = (0..irq::taken()).filter(|&n| irq::nth(n) < gic::SPECIAL);
+    expect!(taken.count() <= late, "taken {:#x}", irq::nth(0));
     expect!(!gic::is_pending(timer.intid()), "still pending");
     Ok(())
 }
