@@ -15,6 +15,8 @@
 //! - a writer reads back its own write: what it cleared is clear, what it set is set;
 //! - a disabled, rerouted or cleared interrupt may still be acknowledged by the other vCPU, as it
 //!   may on hardware, where the distributor's effects also take time to reach a CPU interface;
+//! - an edge that comes while an earlier one waits in the other vCPU's list register may be
+//!   delivered on its own, where hardware could have merged the two; none is lost;
 //! - a read of pending or active state returns what was true when the interrupt was last placed
 //!   in the list register, and names the vCPU in [`Answer::stale`]. A caller that needs the
 //!   present kicks those vCPUs, waits (lock dropped) until [`Gic::is_synced`], and reads again:
@@ -75,18 +77,18 @@ pub use setup::{Affinity, Config};
 
 use alloc::boxed::Box;
 use bank::{Bank, Open};
-use interface::Vcpu;
+use interface::{Face, Vcpu};
 
 /// How many vCPUs one interrupt controller serves at most.
 pub const MAX_VCPUS: usize = 64;
 
-/// Banks below this index are shared (bank 0 stands empty: INTIDs 0 to 31 are nobody's in the
-/// distributor); above it each vCPU has its own.
+/// Bank numbers below this are shared ones (bank 0 stands empty: INTIDs 0 to 31 are nobody's in
+/// the distributor); from here up each vCPU has its own.
 const PRIVATE: usize = 32;
 
 /// One VM's interrupt controller: distributor, redistributors and the vCPUs' interfaces.
 pub struct Gic {
-    banks: Box<[Bank]>,
+    shared: Box<[Bank; PRIVATE]>,
     vcpus: Box<[Vcpu]>,
     /// GICD_IROUTER of each INTID from 32 up, as Aff3.Aff2.Aff1.Aff0.
     routers: Box<[u32]>,
@@ -108,18 +110,53 @@ impl Gic {
             return (vcpu < self.vcpus.len()).then_some((private(vcpu), n));
         }
         let id = (intid >> 5) as usize;
-        let bank = self.banks.get(id).filter(|_| id < PRIVATE)?;
+        let bank = self.shared.get(id)?;
         (bank.valid & bank::mask(n) != 0).then_some((id, n))
     }
 
-    /// Borrows a bank and a vCPU together.
+    /// Borrows a bank by its number.
     #[inline(always)]
-    fn pair(&mut self, id: usize, vcpu: usize) -> Option<(&mut Bank, &mut Vcpu)> {
-        Some((self.banks.get_mut(id)?, self.vcpus.get_mut(vcpu)?))
+    fn bank(&self, id: usize) -> Option<&Bank> {
+        match id.checked_sub(PRIVATE) {
+            None => self.shared.get(id),
+            Some(vcpu) => self.vcpus.get(vcpu).map(|vcpu| &vcpu.bank),
+        }
+    }
+
+    /// Borrows a bank by its number, to change it.
+    #[inline(always)]
+    fn bank_mut(&mut self, id: usize) -> Option<&mut Bank> {
+        match id.checked_sub(PRIVATE) {
+            None => self.shared.get_mut(id),
+            Some(vcpu) => self.vcpus.get_mut(vcpu).map(|vcpu| &mut vcpu.bank),
+        }
+    }
+
+    /// Borrows a vCPU's face, if there is such a vCPU.
+    #[inline(always)]
+    fn face(&self, vcpu: usize) -> Option<&Face> {
+        self.vcpus.get(vcpu).map(|vcpu| &vcpu.face)
+    }
+
+    /// Borrows a vCPU's face, to change it.
+    #[inline(always)]
+    fn face_mut(&mut self, vcpu: usize) -> Option<&mut Face> {
+        self.vcpus.get_mut(vcpu).map(|vcpu| &mut vcpu.face)
+    }
+
+    /// Borrows a bank and a vCPU's face together; a private bank must be that vCPU's.
+    #[inline(always)]
+    fn pair(&mut self, id: usize, vcpu: usize) -> Option<(&mut Bank, &mut Face)> {
+        let vcpu = self.vcpus.get_mut(vcpu)?;
+        let bank = match id < PRIVATE {
+            true => self.shared.get_mut(id)?,
+            false => &mut vcpu.bank,
+        };
+        Some((bank, &mut vcpu.face))
     }
 }
 
-/// Returns the index of a vCPU's own bank.
+/// Returns the number of a vCPU's own bank.
 #[inline(always)]
 const fn private(vcpu: usize) -> usize {
     vcpu.wrapping_add(PRIVATE)

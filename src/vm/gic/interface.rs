@@ -35,8 +35,15 @@ pub(super) mod vmcr {
 }
 
 /// What the controller keeps of one vCPU.
-#[derive(Clone, Default)]
+#[repr(C)]
 pub(super) struct Vcpu {
+    pub bank: Bank,
+    pub face: Face,
+}
+
+/// A vCPU towards its CPU interface and towards the others.
+#[derive(Clone, Default)]
+pub(super) struct Face {
     /// The list registers there are, a bit each: none while the vCPU is not loaded.
     pub all: u32,
     /// The list registers that some interrupt calls its home, emptied by the guest or not.
@@ -64,7 +71,7 @@ pub(super) struct Vcpu {
     pub sgi_bit: u64,
 }
 
-impl Vcpu {
+impl Face {
     /// Returns the list registers no interrupt calls its home.
     #[inline(always)]
     pub fn free(&self) -> u32 {
