@@ -1,6 +1,6 @@
 //! The guest's interrupt controller, GICv3: a state machine and the glue to the list registers.
 //!
-//! State is kept 32 interrupts at a time in [`bank::Bank`]s, independent of any register layout.
+//! State is kept 32 interrupts at a time in banks, independent of any register layout.
 //! An interrupt is either *in the bank* or *homed* in a list register of one vCPU. Only a loaded
 //! vCPU has homed interrupts, and its list registers stay live from [`Gic::load`] to [`Gic::put`]:
 //! an exit that did not concern interrupts reads and writes nothing.
@@ -30,6 +30,17 @@
 //! found low, ICPENDR, ICACTIVER, a deactivation that met no list register). For level-sensitive
 //! interrupts deactivation *is* resampling: if the line is still high, the interrupt fires anew. One that
 //! waits disabled stays in flight, so that it doesn't storm, and is resampled when enabled.
+//!
+//! # More active interrupts than list registers
+//!
+//! A deactivation that meets no list register is only counted by hardware (EOIcount), so the
+//! acknowledged interrupt that runs at the highest priority is taken to be meant. That is exact
+//! for a guest that ends interrupts in the reverse order of their acknowledge, as EOImode 0 asks;
+//! a guest that also clears the active state of one of them through ICACTIVER and then still
+//! writes its EOI may end the next one too. With EOImode 1 the guest names what it deactivates,
+//! so ICC_DIR_EL1 is trapped ([`Gic::dir`]) while interrupts lack list registers, and always
+//! with several vCPUs. A CPU that can't trap it alone (ICH_VTR_EL2.TDS) counts there too, and
+//! does not notice the deactivation of an interrupt that is active on another vCPU.
 
 #![deny(
     clippy::unwrap_used,

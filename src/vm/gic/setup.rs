@@ -82,7 +82,7 @@ impl Gic {
                 .zip(config.affinities)
                 .map(|(n, &a)| Vcpu::new(n, a))
                 .collect(),
-            routers: Box::default(),
+            routers: vec![0; config.spis.next_multiple_of(32) as usize].into_boxed_slice(),
             open: super::Open::default(),
             spi_words: config.spis.div_ceil(32),
             priority_mask: 0xffu32.wrapping_shl(8u32.wrapping_sub(config.priority_bits)) as u8,
@@ -99,7 +99,7 @@ impl Gic {
     pub fn reset(&mut self) {
         self.open = super::Open::default();
         let words = self.spi_words as usize;
-        self.routers = vec![0; words.wrapping_mul(32)].into_boxed_slice();
+        self.routers.fill(0);
         let target = self.vcpu_at(Affinity(0));
         for (id, bank) in self.shared.iter_mut().enumerate() {
             let level = bank.level;

@@ -356,6 +356,93 @@ fn reset_forgets_all_but_lines() {
     assert_eq!(gic.dist_read(here, ISPENDR + 4, 4).value, 2);
 }
 
+/// Runs SGI 3 of vCPU 0 to its end, and lets vCPU 1 write a register of vCPU 0's SGI frame.
+fn sgi_ended_then_remote(register: u32) -> (Gic, Vec<Cpu>) {
+    let (mut gic, mut cpus) = running(2, 4);
+    let _ = gic.sgi1r(&mut Here::new(0, &mut cpus[0]), 3 << 24 | 1);
+    assert_eq!(cpus[0].iar(), Some(3));
+    cpus[0].eoi(3);
+    let here = &mut Here::new(1, &mut cpus[1]);
+    let kicks = gic.redist_write(here, 0x1_0000 + u64::from(register), 4, 1 << 3);
+    assert_eq!(kicks.bits(), 0b01);
+    (gic, cpus)
+}
+
+#[test]
+fn an_sgi_after_a_remote_clear_is_kept() {
+    let (mut gic, mut cpus) = sgi_ended_then_remote(ICPENDR);
+    let _ = gic.sgi1r(&mut Here::new(0, &mut cpus[0]), 3 << 24 | 1);
+    let _ = gic.sync(&mut Here::new(0, &mut cpus[0]));
+    assert_eq!(cpus[0].peek(), Some((3, 0)));
+}
+
+#[test]
+fn an_sgi_made_active_by_another_cpu_is_not_signalled() {
+    let (mut gic, mut cpus) = sgi_ended_then_remote(ISACTIVER);
+    let _ = gic.sgi1r(&mut Here::new(0, &mut cpus[0]), 3 << 24 | 1);
+    assert_eq!(cpus[0].peek(), None);
+    let _ = gic.sync(&mut Here::new(0, &mut cpus[0]));
+    assert_eq!(cpus[0].peek(), None);
+    assert!(cpus[0].lr.contains(&(3 << 62 | 1 << 60 | 3)));
+}
+
+#[test]
+fn what_is_made_active_gets_its_list_register() {
+    let (mut gic, mut cpus) = running(2, 4);
+    let here = &mut Here::new(1, &mut cpus[1]);
+    let kicks = gic.dist_write(here, ISACTIVER + 4, 4, 2);
+    assert_eq!(kicks.bits(), 0b01);
+    let _ = gic.sync(&mut Here::new(0, &mut cpus[0]));
+    assert_eq!(cpus[0].lr[0], 1 << 63 | 1 << 60 | 33);
+}
+
+/// Lets vCPU 0's timer fire while it is disabled.
+fn timer_waits_disabled() -> (Gic, Vec<Cpu>) {
+    let (mut gic, mut cpus) = running(2, 4);
+    let here = &mut Here::new(0, &mut cpus[0]);
+    let _ = gic.redist_write(here, 0x1_0180, 4, 1 << TIMER);
+    here.lists.physical.insert(TIMER);
+    let _ = gic.inject_hw(here, 0, TIMER, hw(TIMER));
+    (gic, cpus)
+}
+
+#[test]
+fn a_disabled_timer_found_low_is_deactivated() {
+    let (mut gic, mut cpus) = timer_waits_disabled();
+    let _ = gic.set_level(&mut Here::new(0, &mut cpus[0]), 0, TIMER, false);
+    assert!(cpus[0].physical.is_empty());
+}
+
+#[test]
+fn a_timer_enabled_by_another_cpu_is_resampled_on_its_own() {
+    for put in [false, true] {
+        let (mut gic, mut cpus) = timer_waits_disabled();
+        let here = &mut Here::new(1, &mut cpus[1]);
+        let kicks = gic.redist_write(here, 0x1_0100, 4, 1 << TIMER);
+        assert_eq!(kicks.bits(), 0b01);
+        assert!(!cpus[0].physical.is_empty());
+        let here = &mut Here::new(0, &mut cpus[0]);
+        let _ = if put { gic.put(here) } else { gic.sync(here) };
+        assert!(cpus[0].physical.is_empty());
+        assert!(gic.is_synced(kicks));
+        assert_eq!(gic.hw_in_flight(0), 0);
+    }
+}
+
+#[test]
+fn a_reader_is_told_of_ends_not_yet_counted() {
+    let (mut gic, mut cpus) = running(2, 1);
+    let _ = gic.pulse(&mut Here::new(0, &mut cpus[0]), 0, 40);
+    assert_eq!(cpus[0].iar(), Some(40));
+    let _ = gic.pulse(&mut Here::new(0, &mut cpus[0]), 0, 70);
+    cpus[0].eoi(40);
+    let here = &mut Here::new(1, &mut cpus[1]);
+    assert_eq!(gic.dist_read(here, ISACTIVER + 4, 4).stale.bits(), 0b01);
+    let _ = gic.sync(&mut Here::new(0, &mut cpus[0]));
+    let here = &mut Here::new(1, &mut cpus[1]);
+    assert_eq!(gic.dist_read(here, ISACTIVER + 4, 4).value, 0);
+}
+
 #[test]
 fn the_hosts_registers_are_the_right_ones() {
     use crate::cpu::fake::{self, Event};
