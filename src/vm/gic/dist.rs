@@ -168,7 +168,7 @@ impl Gic {
         }
     }
 
-    /// Reads GICD_IROUTER<n> or a half of it.
+    /// Reads `GICD_IROUTER<n>` or a half of it.
     fn router_read(&self, offset: u32, size: u32) -> u64 {
         let Some(&affinity) = self.routers.get(router_index(offset)) else {
             return 0;
@@ -182,7 +182,7 @@ impl Gic {
         }
     }
 
-    /// Writes GICD_IROUTER<n> or a half of it; Interrupt_Routing_Mode is RES0 (No1N).
+    /// Writes `GICD_IROUTER<n>` or a half of it; Interrupt_Routing_Mode is RES0 (No1N).
     fn router_write<L: ListRegisters>(
         &mut self,
         here: &mut Here<'_, L>,

@@ -61,7 +61,7 @@ pub(super) struct Face {
     pub asleep: bool,
     /// ICH_VMCR_EL2, while not loaded.
     pub vmcr: u64,
-    /// ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2, while not loaded.
+    /// `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, while not loaded.
     pub active_priorities: [[u64; 4]; 2],
     /// Aff3.Aff2.Aff1.Aff0.
     pub affinity: u32,

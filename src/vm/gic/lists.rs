@@ -19,11 +19,11 @@ pub trait ListRegisters {
     fn active_priority_count(&self) -> u32;
     /// Returns whether ICC_DIR_EL1 can be trapped on its own (ICH_VTR_EL2.TDS).
     fn traps_dir(&self) -> bool;
-    /// Reads ICH_LR<n>_EL2.
+    /// Reads `ICH_LR<n>_EL2`.
     fn read(&self, n: u32) -> u64;
-    /// Writes ICH_LR<n>_EL2.
+    /// Writes `ICH_LR<n>_EL2`.
     fn write(&mut self, n: u32, value: u64);
-    /// Writes ICH_LR<n>_EL2 if its state is inactive; returns whether it was.
+    /// Writes `ICH_LR<n>_EL2` if its state is inactive; returns whether it was.
     fn fill(&mut self, n: u32, value: u64) -> bool {
         let free = self.read(n) & STATE == 0;
         if free {
@@ -41,9 +41,9 @@ pub trait ListRegisters {
     fn vmcr(&self) -> u64;
     /// Writes ICH_VMCR_EL2.
     fn set_vmcr(&mut self, value: u64);
-    /// Reads ICH_AP0R<n>_EL2 (`group` 0) or ICH_AP1R<n>_EL2 (`group` 1).
+    /// Reads `ICH_AP0R<n>_EL2` (`group` 0) or `ICH_AP1R<n>_EL2` (`group` 1).
     fn active_priority(&self, group: u32, n: u32) -> u64;
-    /// Writes ICH_AP0R<n>_EL2 or ICH_AP1R<n>_EL2.
+    /// Writes `ICH_AP0R<n>_EL2` or `ICH_AP1R<n>_EL2`.
     fn set_active_priority(&mut self, group: u32, n: u32, value: u64);
     /// Reads ICH_MISR_EL2: why there is a maintenance interrupt.
     fn misr(&self) -> u64;
