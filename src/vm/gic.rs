@@ -1,6 +1,6 @@
 //! The guest's interrupt controller, GICv3: a state machine and the glue to the list registers.
 //!
-//! State is kept 32 interrupts at a time in [`bank::Bank`]s, independent of any register layout.
+//! State is kept 32 interrupts at a time in banks, independent of any register layout.
 //! An interrupt is either *in the bank* or *homed* in a list register of one vCPU. Only a loaded
 //! vCPU has homed interrupts, and its list registers stay live from [`Gic::load`] to [`Gic::put`]:
 //! an exit that did not concern interrupts reads and writes nothing.
@@ -15,6 +15,8 @@
 //! - a writer reads back its own write: what it cleared is clear, what it set is set;
 //! - a disabled, rerouted or cleared interrupt may still be acknowledged by the other vCPU, as it
 //!   may on hardware, where the distributor's effects also take time to reach a CPU interface;
+//! - an edge that comes while an earlier one waits in the other vCPU's list register may be
+//!   delivered on its own, where hardware could have merged the two; none is lost;
 //! - a read of pending or active state returns what was true when the interrupt was last placed
 //!   in the list register, and names the vCPU in [`Answer::stale`]. A caller that needs the
 //!   present kicks those vCPUs, waits (lock dropped) until [`Gic::is_synced`], and reads again:
@@ -28,6 +30,17 @@
 //! found low, ICPENDR, ICACTIVER, a deactivation that met no list register). For level-sensitive
 //! interrupts deactivation *is* resampling: if the line is still high, the interrupt fires anew. One that
 //! waits disabled stays in flight, so that it doesn't storm, and is resampled when enabled.
+//!
+//! # More active interrupts than list registers
+//!
+//! A deactivation that meets no list register is only counted by hardware (EOIcount), so the
+//! acknowledged interrupt that runs at the highest priority is taken to be meant. That is exact
+//! for a guest that ends interrupts in the reverse order of their acknowledge, as EOImode 0 asks;
+//! a guest that also clears the active state of one of them through ICACTIVER and then still
+//! writes its EOI may end the next one too. With EOImode 1 the guest names what it deactivates,
+//! so ICC_DIR_EL1 is trapped ([`Gic::dir`]) while interrupts lack list registers, and always
+//! with several vCPUs. A CPU that can't trap it alone (ICH_VTR_EL2.TDS) counts there too, and
+//! does not notice the deactivation of an interrupt that is active on another vCPU.
 
 #![deny(
     clippy::unwrap_used,
@@ -75,18 +88,18 @@ pub use setup::{Affinity, Config};
 
 use alloc::boxed::Box;
 use bank::{Bank, Open};
-use interface::Vcpu;
+use interface::{Face, Vcpu};
 
 /// How many vCPUs one interrupt controller serves at most.
 pub const MAX_VCPUS: usize = 64;
 
-/// Banks below this index are shared (bank 0 stands empty: INTIDs 0 to 31 are nobody's in the
-/// distributor); above it each vCPU has its own.
+/// Bank numbers below this are shared ones (bank 0 stands empty: INTIDs 0 to 31 are nobody's in
+/// the distributor); from here up each vCPU has its own.
 const PRIVATE: usize = 32;
 
 /// One VM's interrupt controller: distributor, redistributors and the vCPUs' interfaces.
 pub struct Gic {
-    banks: Box<[Bank]>,
+    shared: Box<[Bank; PRIVATE]>,
     vcpus: Box<[Vcpu]>,
     /// GICD_IROUTER of each INTID from 32 up, as Aff3.Aff2.Aff1.Aff0.
     routers: Box<[u32]>,
@@ -108,18 +121,53 @@ impl Gic {
             return (vcpu < self.vcpus.len()).then_some((private(vcpu), n));
         }
         let id = (intid >> 5) as usize;
-        let bank = self.banks.get(id).filter(|_| id < PRIVATE)?;
+        let bank = self.shared.get(id)?;
         (bank.valid & bank::mask(n) != 0).then_some((id, n))
     }
 
-    /// Borrows a bank and a vCPU together.
+    /// Borrows a bank by its number.
     #[inline(always)]
-    fn pair(&mut self, id: usize, vcpu: usize) -> Option<(&mut Bank, &mut Vcpu)> {
-        Some((self.banks.get_mut(id)?, self.vcpus.get_mut(vcpu)?))
+    fn bank(&self, id: usize) -> Option<&Bank> {
+        match id.checked_sub(PRIVATE) {
+            None => self.shared.get(id),
+            Some(vcpu) => self.vcpus.get(vcpu).map(|vcpu| &vcpu.bank),
+        }
+    }
+
+    /// Borrows a bank by its number, to change it.
+    #[inline(always)]
+    fn bank_mut(&mut self, id: usize) -> Option<&mut Bank> {
+        match id.checked_sub(PRIVATE) {
+            None => self.shared.get_mut(id),
+            Some(vcpu) => self.vcpus.get_mut(vcpu).map(|vcpu| &mut vcpu.bank),
+        }
+    }
+
+    /// Borrows a vCPU's face, if there is such a vCPU.
+    #[inline(always)]
+    fn face(&self, vcpu: usize) -> Option<&Face> {
+        self.vcpus.get(vcpu).map(|vcpu| &vcpu.face)
+    }
+
+    /// Borrows a vCPU's face, to change it.
+    #[inline(always)]
+    fn face_mut(&mut self, vcpu: usize) -> Option<&mut Face> {
+        self.vcpus.get_mut(vcpu).map(|vcpu| &mut vcpu.face)
+    }
+
+    /// Borrows a bank and a vCPU's face together; a private bank must be that vCPU's.
+    #[inline(always)]
+    fn pair(&mut self, id: usize, vcpu: usize) -> Option<(&mut Bank, &mut Face)> {
+        let vcpu = self.vcpus.get_mut(vcpu)?;
+        let bank = match id < PRIVATE {
+            true => self.shared.get_mut(id)?,
+            false => &mut vcpu.bank,
+        };
+        Some((bank, &mut vcpu.face))
     }
 }
 
-/// Returns the index of a vCPU's own bank.
+/// Returns the number of a vCPU's own bank.
 #[inline(always)]
 const fn private(vcpu: usize) -> usize {
     vcpu.wrapping_add(PRIVATE)

@@ -176,10 +176,7 @@ impl Bank {
     #[inline(always)]
     pub fn entry(&self, n: u32, state: u64) -> u64 {
         let bit = mask(n);
-        let value = state
-            | u64::from(self.intid(n))
-            | (u64::from(at(&self.priority, n)) << lr::PRIORITY)
-            | (u64::from(self.group1.wrapping_shr(n) & 1) << lr::GROUP1);
+        let value = state | u64::from(self.intid(n)) | self.fields(n);
         if self.in_flight & bit != 0 && state != lr::PENDING | lr::ACTIVE {
             value | lr::HW | (u64::from(at(&self.hw, n)) << lr::PINTID)
         } else if (self.in_flight | (self.level & !self.edge)) & bit != 0 {
@@ -187,6 +184,13 @@ impl Bank {
         } else {
             value
         }
+    }
+
+    /// Returns interrupt `n`'s priority and group, as a list register has them.
+    #[inline(always)]
+    pub fn fields(&self, n: u32) -> u64 {
+        (u64::from(at(&self.priority, n)) << lr::PRIORITY)
+            | (u64::from(self.group1.wrapping_shr(n) & 1) << lr::GROUP1)
     }
 
     /// Records that interrupt `n` moved into a list register in the given state.

@@ -14,7 +14,7 @@ impl Gic {
         id: usize,
         bits: u32,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         let fresh = bits & bank.valid & !bank.enabled;
@@ -35,7 +35,7 @@ impl Gic {
         id: usize,
         bits: u32,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         bank.enabled &= !bits;
@@ -52,11 +52,12 @@ impl Gic {
         id: usize,
         bits: u32,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
+        let open = self.open;
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         bank.pending |= bits & bank.valid;
-        let concerned = bits & bank.valid & (bank.homed | bank.ready(self.open) | bank.active);
+        let concerned = bits & bank.valid & (bank.homed | bank.ready(open) | bank.active);
         match concerned {
             0 => Kicks::NONE,
             bits => self.refresh(here, id, bits),
@@ -70,7 +71,7 @@ impl Gic {
         id: usize,
         bits: u32,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         bank.pending &= !bits;
@@ -88,7 +89,7 @@ impl Gic {
         id: usize,
         bits: u32,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         let fresh = bits & bank.valid & !bank.active;
@@ -110,16 +111,17 @@ impl Gic {
         id: usize,
         bits: u32,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
-            return Kicks::NONE;
+        let kicks = self.count_ends(here);
+        let Some(bank) = self.bank_mut(id) else {
+            return kicks;
         };
         let concerned = bits & (bank.active | bank.homed);
         bank.active &= !bits;
         bank.acked &= !(bits & !bank.homed);
         bank.clear_active |= bits & bank.homed;
         match concerned {
-            0 => Kicks::NONE,
-            bits => self.refresh(here, id, bits),
+            0 => kicks,
+            bits => kicks | self.refresh(here, id, bits),
         }
     }
 
@@ -130,7 +132,7 @@ impl Gic {
         id: usize,
         groups: u32,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         let groups = groups & bank.valid;
@@ -148,7 +150,7 @@ impl Gic {
         priority: u8,
     ) -> Kicks {
         let priority = priority & self.priority_mask;
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         if bank.valid & mask(n) == 0 || at(&bank.priority, n) == priority {
@@ -165,7 +167,7 @@ impl Gic {
         id: usize,
         edges: u32,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         let edges = edges & bank.valid;
@@ -182,7 +184,7 @@ impl Gic {
         n: u32,
         target: u8,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         if at(&bank.target, n) == target {
@@ -200,8 +202,7 @@ impl Gic {
         bits: u32,
     ) -> Kicks {
         let concerned = self
-            .banks
-            .get(id)
+            .bank(id)
             .map_or(0, |bank| bits & (bank.homed | bank.wanting(self.open)));
         match concerned {
             0 => Kicks::NONE,

@@ -1,13 +1,13 @@
 //! Moves interrupts from the banks into list registers: at once where that is simple.
 
 use super::bank::{Bank, Bits, Home, mask};
-use super::interface::Vcpu;
+use super::interface::{Face, Vcpu};
 use super::{Gic, Here, Kicks, ListRegisters, PRIVATE, list_register as lr, private};
 
 /// Puts interrupt `n` into the free list register `slot`.
 #[inline(always)]
 pub(super) fn place<L: ListRegisters>(
-    (bank, vcpu): (&mut Bank, &mut Vcpu),
+    (bank, vcpu): (&mut Bank, &mut Face),
     n: u32,
     state: u64,
     slot: u32,
@@ -19,33 +19,47 @@ pub(super) fn place<L: ListRegisters>(
 }
 
 impl Gic {
-    /// Makes private interrupt `n` of the vCPU at hand pending and signals it.
+    /// Makes private interrupt `n` of the vCPU at hand, an edge or a hardware-linked one, pending
+    /// and signals it; `link` is what links its list register to a physical interrupt, or 0.
     ///
     /// This is the way of SGIs to self and of the timer, so it is written to be short: either a
     /// list register is free, or the interrupt's last one has been emptied by the guest.
     #[inline(always)]
-    pub(super) fn pend_here<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, n: u32) -> Kicks {
-        let (open, bit, id) = (self.open, mask(n), private(here.vcpu));
-        let Some((bank, vcpu)) = self.pair(id, here.vcpu) else {
+    pub(super) fn pend_here<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        n: u32,
+        link: u64,
+    ) -> Kicks {
+        let (open, bit) = (self.open, mask(n));
+        let Some(Vcpu { bank, face }) = self.vcpus.get_mut(here.vcpu) else {
             return Kicks::NONE;
         };
-        bank.pending |= bit;
-        let slot = if bank.homed & bit == 0 {
-            if bank.ready(open) & bit == 0 {
+        let simple = bank.allowed(open) & !(bank.active | bank.pending) & bit != 0;
+        let value = bank.fields(n) | u64::from(n) | lr::PENDING | link;
+        if bank.homed & bit == 0 {
+            let slot = face.free().trailing_zeros();
+            if simple && slot < u32::BITS {
+                here.lists.write(slot, value);
+                bank.homed |= bit;
+                bank.lr_pending |= bit;
+                super::bank::set(&mut bank.home, n, Home::new(here.vcpu, slot));
+                face.used |= mask(slot);
                 return Kicks::NONE;
             }
-            vcpu.free().trailing_zeros()
         } else {
-            bank.emptied(n, here).unwrap_or(u32::BITS)
-        };
-        let asked = bank.clear_pending | bank.clear_active | bank.active;
-        if slot >= u32::BITS || bank.allowed(open) & !asked & bit == 0 {
-            return self.refresh(here, id, bit);
+            let slot = super::bank::at(&bank.home, n).slot();
+            let asked = bank.clear_pending | bank.clear_active | bank.lr_active;
+            if simple && asked & bit == 0 && here.lists.fill(slot, value) {
+                bank.lr_pending |= bit;
+                return Kicks::NONE;
+            }
         }
-        bank.lr_active &= !bit;
-        bank.acked &= !bit;
-        place((bank, vcpu), n, lr::PENDING, slot, here);
-        Kicks::NONE
+        bank.pending |= bit;
+        match (bank.ready(open) | bank.homed) & bit {
+            0 => Kicks::NONE,
+            bit => self.refresh(here, private(here.vcpu), bit),
+        }
     }
 
     /// Makes private interrupt `n` of another vCPU pending and notifies that one if need be.
@@ -73,16 +87,17 @@ impl Gic {
         id: usize,
         bits: u32,
     ) -> Kicks {
-        let mut kicks = self.recall(here, id, bits);
+        let mut kicks = self.count_ends(here);
+        kicks |= self.recall(here, id, bits);
         kicks |= self.release_orphans(here, id, bits);
-        let wanting = match self.banks.get(id) {
+        let wanting = match self.bank(id) {
             Some(bank) => bank.wanting(self.open) & bits,
             None => 0,
         };
         for n in Bits(wanting) {
             kicks |= self.route(here, id, n);
         }
-        if self.vcpus.get(here.vcpu).is_some_and(|vcpu| vcpu.crowded) {
+        if self.face(here.vcpu).is_some_and(|vcpu| vcpu.crowded) {
             kicks |= self.sort(here);
         }
         kicks
@@ -92,9 +107,9 @@ impl Gic {
     /// asking for a resync.
     fn recall<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, id: usize, bits: u32) -> Kicks {
         let mut kicks = Kicks::NONE;
-        let homed = self.banks.get(id).map_or(0, |bank| bank.homed & bits);
+        let homed = self.bank(id).map_or(0, |bank| bank.homed & bits);
         for n in Bits(homed) {
-            let Some(bank) = self.banks.get(id) else {
+            let Some(bank) = self.bank(id) else {
                 break;
             };
             let home = super::bank::at(&bank.home, n);
@@ -110,7 +125,7 @@ impl Gic {
 
     /// Marks a vCPU, loaded elsewhere, for a resync.
     pub(super) fn ask_resync(&mut self, vcpu: usize) -> Kicks {
-        match self.vcpus.get_mut(vcpu) {
+        match self.face_mut(vcpu) {
             Some(there) if there.loaded => {
                 there.resync = true;
                 Kicks::one(vcpu)
@@ -129,9 +144,9 @@ impl Gic {
         n: u32,
     ) -> Kicks {
         let open = self.open;
-        let holder = self.banks.get(id).map_or(usize::MAX, |bank| bank.holder(n));
+        let holder = self.bank(id).map_or(usize::MAX, |bank| bank.holder(n));
         let mut kicks = Kicks::NONE;
-        if holder == here.vcpu && self.vcpus.get(holder).is_some_and(|v| v.free() == 0) {
+        if holder == here.vcpu && self.face(holder).is_some_and(|v| v.free() == 0) {
             kicks |= self.reclaim(here);
         }
         let Some((bank, vcpu)) = self.pair(id, holder) else {
@@ -161,7 +176,7 @@ impl Gic {
 
     /// Does what other CPUs left for the vCPU at hand.
     pub(super) fn catch_up<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
-        let Some(vcpu) = self.vcpus.get_mut(here.vcpu) else {
+        let Some(vcpu) = self.face_mut(here.vcpu) else {
             return Kicks::NONE;
         };
         if vcpu.resync || vcpu.crowded {
@@ -173,7 +188,7 @@ impl Gic {
                 0 => private(here.vcpu),
                 word => word as usize,
             };
-            let bits = self.banks.get(id).map_or(0, |bank| {
+            let bits = self.bank(id).map_or(0, |bank| {
                 let again = if id < PRIVATE {
                     0
                 } else {
@@ -190,13 +205,6 @@ impl Gic {
 }
 
 impl Bank {
-    /// Returns interrupt `n`'s list register on this CPU if the guest has emptied it.
-    #[inline(always)]
-    fn emptied<L: ListRegisters>(&self, n: u32, here: &Here<'_, L>) -> Option<u32> {
-        let home = super::bank::at(&self.home, n);
-        (here.lists.read(home.slot()) & lr::STATE == 0).then_some(home.slot())
-    }
-
     /// Returns the list-register state that interrupt `n`, wanting one, is to have.
     pub(super) fn state(&self, n: u32, open: super::Open) -> u64 {
         let bit = mask(n);

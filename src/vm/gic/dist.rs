@@ -138,7 +138,7 @@ impl Gic {
         self.open = Open { group0, group1 };
         let mut kicks = Kicks::NONE;
         for n in 0..self.vcpus.len() {
-            if let Some(vcpu) = self.vcpus.get_mut(n) {
+            if let Some(vcpu) = self.face_mut(n) {
                 vcpu.todo = u32::MAX;
                 vcpu.acts = u32::MAX;
             }
@@ -160,7 +160,7 @@ impl Gic {
         let Some((id, n)) = self.locate(usize::MAX, word & 0x3ff) else {
             return Kicks::NONE;
         };
-        let edge = self.banks.get(id).map_or(0, |bank| bank.edge) & mask(n) != 0;
+        let edge = self.bank(id).map_or(0, |bank| bank.edge) & mask(n) != 0;
         match (edge, set) {
             (false, _) => self.set_level(here, usize::MAX, word & 0x3ff, set),
             (true, true) => self.pend(here, id, mask(n)),
@@ -168,7 +168,7 @@ impl Gic {
         }
     }
 
-    /// Reads GICD_IROUTER<n> or a half of it.
+    /// Reads `GICD_IROUTER<n>` or a half of it.
     fn router_read(&self, offset: u32, size: u32) -> u64 {
         let Some(&affinity) = self.routers.get(router_index(offset)) else {
             return 0;
@@ -182,7 +182,7 @@ impl Gic {
         }
     }
 
-    /// Writes GICD_IROUTER<n> or a half of it; Interrupt_Routing_Mode is RES0 (No1N).
+    /// Writes `GICD_IROUTER<n>` or a half of it; Interrupt_Routing_Mode is RES0 (No1N).
     fn router_write<L: ListRegisters>(
         &mut self,
         here: &mut Here<'_, L>,
@@ -213,10 +213,7 @@ impl Gic {
     /// Returns the vCPU that a shared interrupt is routed to, if there is one.
     pub fn target(&self, intid: u32) -> Option<usize> {
         let (id, n) = self.locate(usize::MAX, intid)?;
-        let target = self
-            .banks
-            .get(id)
-            .map_or(NOBODY, |bank| at(&bank.target, n));
+        let target = self.bank(id).map_or(NOBODY, |bank| at(&bank.target, n));
         (target != NOBODY).then_some(target as usize)
     }
 }

@@ -1,6 +1,6 @@
 //! Takes what list registers hold back into the banks.
 
-use super::bank::{Bits, NOBODY, at, mask};
+use super::bank::{Bits, at, mask};
 use super::{Gic, Here, HwIntid, Kicks, ListRegisters, PRIVATE, list_register as lr};
 
 impl Gic {
@@ -10,7 +10,7 @@ impl Gic {
     pub(super) fn fold<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, slot: u32) -> Kicks {
         let value = here.lists.read(slot);
         let place = self.locate(here.vcpu, lr::vintid(value));
-        if let Some(vcpu) = self.vcpus.get_mut(here.vcpu) {
+        if let Some(vcpu) = self.face_mut(here.vcpu) {
             vcpu.used &= !mask(slot);
         }
         let Some((id, n)) = place else {
@@ -32,7 +32,7 @@ impl Gic {
 
     /// Takes back the list registers that the guest has emptied.
     pub(super) fn reclaim<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
-        let used = self.vcpus.get(here.vcpu).map_or(0, |vcpu| vcpu.used);
+        let used = self.face(here.vcpu).map_or(0, |vcpu| vcpu.used);
         let mut kicks = Kicks::NONE;
         for slot in Bits(here.lists.empty() as u32 & used) {
             // ELRSR may not show yet what this exit wrote; the list register itself does.
@@ -43,25 +43,30 @@ impl Gic {
         kicks
     }
 
-    /// Notes what the list registers at hand hold for `bits` of a bank, and asks the vCPUs whose
-    /// list registers hold the others for a resync.
-    pub(super) fn look<L: ListRegisters>(
-        &mut self,
-        here: &mut Here<'_, L>,
-        id: usize,
-        bits: u32,
-    ) -> Kicks {
-        let mut stale = Kicks::NONE;
-        let homed = self.banks.get(id).map_or(0, |bank| bank.homed & bits);
-        for n in Bits(homed) {
-            let Some(bank) = self.banks.get_mut(id) else {
+    /// Notes what the list registers at hand hold for the interrupts of a bank, and asks the vCPUs
+    /// that know better about the others for a resync.
+    pub(super) fn look<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, id: usize) -> Kicks {
+        let mut stale = self.count_ends(here);
+        let Some(bank) = self.bank(id) else {
+            return stale;
+        };
+        for n in Bits(bank.homed | bank.active) {
+            let Some(bank) = self.bank_mut(id) else {
                 break;
             };
-            let home = at(&bank.home, n);
-            if home.vcpu() == here.vcpu {
-                bank.observe(n, here.lists.read(home.slot()));
+            let homed = bank.homed & mask(n) != 0;
+            let vcpu = if homed {
+                at(&bank.home, n).vcpu()
             } else {
-                stale |= self.ask_resync(home.vcpu());
+                bank.holder(n)
+            };
+            if vcpu != here.vcpu {
+                let crowded = self.face(vcpu).is_some_and(|vcpu| vcpu.crowded);
+                if homed || crowded {
+                    stale |= self.ask_resync(vcpu);
+                }
+            } else if homed {
+                bank.observe(n, here.lists.read(at(&bank.home, n).slot()));
             }
         }
         stale
@@ -77,7 +82,7 @@ impl Gic {
         id: usize,
         bits: u32,
     ) -> Kicks {
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank(id) else {
             return Kicks::NONE;
         };
         let orphans = bank.orphans() & bits;
@@ -86,10 +91,12 @@ impl Gic {
         }
         let owner = bank.owner as usize;
         let at_hand = id < PRIVATE || owner == here.vcpu;
-        let elsewhere = self.vcpus.get(owner).is_some_and(|vcpu| vcpu.loaded);
-        if !at_hand && bank.owner != NOBODY && elsewhere {
+        if !at_hand && self.face(owner).is_some_and(|owner| owner.loaded) {
             return self.ask_resync(owner);
         }
+        let Some(bank) = self.bank_mut(id) else {
+            return Kicks::NONE;
+        };
         bank.in_flight &= !orphans;
         for n in Bits(orphans).filter(|_| at_hand) {
             deactivate(here, at(&bank.hw, n));

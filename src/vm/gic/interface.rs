@@ -35,8 +35,15 @@ pub(super) mod vmcr {
 }
 
 /// What the controller keeps of one vCPU.
-#[derive(Clone, Default)]
+#[repr(C)]
 pub(super) struct Vcpu {
+    pub bank: Bank,
+    pub face: Face,
+}
+
+/// A vCPU towards its CPU interface and towards the others.
+#[derive(Clone, Default)]
+pub(super) struct Face {
     /// The list registers there are, a bit each: none while the vCPU is not loaded.
     pub all: u32,
     /// The list registers that some interrupt calls its home, emptied by the guest or not.
@@ -54,7 +61,7 @@ pub(super) struct Vcpu {
     pub asleep: bool,
     /// ICH_VMCR_EL2, while not loaded.
     pub vmcr: u64,
-    /// ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2, while not loaded.
+    /// `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, while not loaded.
     pub active_priorities: [[u64; 4]; 2],
     /// Aff3.Aff2.Aff1.Aff0.
     pub affinity: u32,
@@ -64,7 +71,7 @@ pub(super) struct Vcpu {
     pub sgi_bit: u64,
 }
 
-impl Vcpu {
+impl Face {
     /// Returns the list registers no interrupt calls its home.
     #[inline(always)]
     pub fn free(&self) -> u32 {

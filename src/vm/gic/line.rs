@@ -1,7 +1,8 @@
 //! Interrupts coming in: lines of emulated devices, edges, and physical interrupts.
 
 use super::bank::{mask, set};
-use super::{Gic, Here, Kicks, ListRegisters, private};
+use super::interface::Vcpu;
+use super::{Gic, Here, Kicks, ListRegisters, list_register as lr};
 
 /// The INTID of a physical interrupt: a PPI or an SPI.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +40,7 @@ impl Gic {
         let Some((id, n)) = self.locate(vcpu, intid) else {
             return Kicks::NONE;
         };
-        let Some(bank) = self.banks.get_mut(id) else {
+        let Some(bank) = self.bank_mut(id) else {
             return Kicks::NONE;
         };
         let bit = mask(n);
@@ -89,11 +90,12 @@ impl Gic {
     ) -> Kicks {
         let bit = mask(intid);
         if intid < 32 && vcpu == here.vcpu {
-            if let Some(bank) = self.banks.get_mut(private(vcpu)) {
+            if let Some(Vcpu { bank, .. }) = self.vcpus.get_mut(vcpu) {
                 bank.in_flight |= bit;
                 set(&mut bank.hw, intid, hw.0);
             }
-            return self.pend_here(here, intid);
+            let link = lr::HW | (u64::from(hw.0) << lr::PINTID);
+            return self.pend_here(here, intid, link);
         }
         self.inject_far(here, vcpu, intid, hw)
     }
@@ -110,7 +112,7 @@ impl Gic {
         let Some((id, n)) = self.locate(vcpu, intid) else {
             return Kicks::NONE;
         };
-        if let Some(bank) = self.banks.get_mut(id) {
+        if let Some(bank) = self.bank_mut(id) {
             bank.in_flight |= mask(n);
             set(&mut bank.hw, n, hw.0);
         }

@@ -1,4 +1,4 @@
-//! The fields of ICH_LR<n>_EL2 (Arm IHI 0069, "ICH_LR<n>_EL2, Interrupt Controller List Registers").
+//! The fields of `ICH_LR<n>_EL2` (Arm IHI 0069, "`ICH_LR<n>_EL2`, Interrupt Controller List Registers").
 
 /// State: pending.
 pub const PENDING: u64 = 1 << 62;

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "ICH_* registers are written by MSR")]
 
 use super::HwIntid;
+use super::list_register::STATE;
 use crate::bits::{bit, field};
 use crate::cpu::regs;
 use crate::isa::encoding::Encoding;
@@ -18,10 +19,18 @@ pub trait ListRegisters {
     fn active_priority_count(&self) -> u32;
     /// Returns whether ICC_DIR_EL1 can be trapped on its own (ICH_VTR_EL2.TDS).
     fn traps_dir(&self) -> bool;
-    /// Reads ICH_LR<n>_EL2.
+    /// Reads `ICH_LR<n>_EL2`.
     fn read(&self, n: u32) -> u64;
-    /// Writes ICH_LR<n>_EL2.
+    /// Writes `ICH_LR<n>_EL2`.
     fn write(&mut self, n: u32, value: u64);
+    /// Writes `ICH_LR<n>_EL2` if its state is inactive; returns whether it was.
+    fn fill(&mut self, n: u32, value: u64) -> bool {
+        let free = self.read(n) & STATE == 0;
+        if free {
+            self.write(n, value);
+        }
+        free
+    }
     /// Reads ICH_ELRSR_EL2: the list registers that hold no interrupt, a bit each.
     fn empty(&self) -> u64;
     /// Reads ICH_HCR_EL2.
@@ -32,9 +41,9 @@ pub trait ListRegisters {
     fn vmcr(&self) -> u64;
     /// Writes ICH_VMCR_EL2.
     fn set_vmcr(&mut self, value: u64);
-    /// Reads ICH_AP0R<n>_EL2 (`group` 0) or ICH_AP1R<n>_EL2 (`group` 1).
+    /// Reads `ICH_AP0R<n>_EL2` (`group` 0) or `ICH_AP1R<n>_EL2` (`group` 1).
     fn active_priority(&self, group: u32, n: u32) -> u64;
-    /// Writes ICH_AP0R<n>_EL2 or ICH_AP1R<n>_EL2.
+    /// Writes `ICH_AP0R<n>_EL2` or `ICH_AP1R<n>_EL2`.
     fn set_active_priority(&mut self, group: u32, n: u32, value: u64);
     /// Reads ICH_MISR_EL2: why there is a maintenance interrupt.
     fn misr(&self) -> u64;
@@ -66,6 +75,16 @@ fn write<const ISS: u32>(value: u64) {
     unsafe { regs::write::<ISS>(value) }
 }
 
+/// Writes a list register if its state is inactive; returns whether it was.
+#[inline(always)]
+fn fill<const ISS: u32>(value: u64) -> bool {
+    let free = regs::read::<ISS>() & STATE == 0;
+    if free {
+        write::<ISS>(value);
+    }
+    free
+}
+
 /// This CPU's virtual interface, by system registers.
 #[derive(Clone, Copy, Debug)]
 pub struct HostLists {
@@ -88,11 +107,28 @@ impl HostLists {
     }
 }
 
+/// Reaches a register by number. Many machines have four list registers and the first are the
+/// most used, so the first four are told apart by two bits, before any jump table.
 macro_rules! by_number {
+    (first $n:expr, $zero:expr, $one:expr, $two:expr, $three:expr, $rest:expr) => {
+        match ($n >> 2 == 0, $n & 2 == 0, $n & 1 == 0) {
+            (true, true, true) => $zero,
+            (true, true, false) => $one,
+            (true, false, true) => $two,
+            (true, false, false) => $three,
+            _ => $rest,
+        }
+    };
     (read $n:expr, $($number:literal => $iss:expr),+) => {
         match $n {
             $($number => regs::read::<{ $iss }>(),)+
             _ => 0,
+        }
+    };
+    (fill $value:expr, $n:expr, $($number:literal => $iss:expr),+) => {
+        match $n {
+            $($number => fill::<{ $iss }>($value),)+
+            _ => false,
         }
     };
     (write $value:expr, $n:expr, $($number:literal => $iss:expr),+) => {
@@ -143,12 +179,32 @@ impl ListRegisters for HostLists {
 
     #[inline(always)]
     fn read(&self, n: u32) -> u64 {
-        list_registers!(read n)
+        by_number!(first n,
+            regs::read::<{ ich(12, 0) }>(),
+            regs::read::<{ ich(12, 1) }>(),
+            regs::read::<{ ich(12, 2) }>(),
+            regs::read::<{ ich(12, 3) }>(),
+            list_registers!(read n))
     }
 
     #[inline(always)]
     fn write(&mut self, n: u32, value: u64) {
-        list_registers!(write value, n);
+        by_number!(first n,
+            write::<{ ich(12, 0) }>(value),
+            write::<{ ich(12, 1) }>(value),
+            write::<{ ich(12, 2) }>(value),
+            write::<{ ich(12, 3) }>(value),
+            list_registers!(write value, n));
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, n: u32, value: u64) -> bool {
+        by_number!(first n,
+            fill::<{ ich(12, 0) }>(value),
+            fill::<{ ich(12, 1) }>(value),
+            fill::<{ ich(12, 2) }>(value),
+            fill::<{ ich(12, 3) }>(value),
+            list_registers!(fill value, n))
     }
 
     #[inline(always)]

@@ -70,7 +70,7 @@ impl Gic {
                 self.priority_write(here, id, at & 31, (word, size))
             }
             (4, WAKER) => {
-                if let Some(vcpu) = self.vcpus.get_mut(vcpu) {
+                if let Some(vcpu) = self.face_mut(vcpu) {
                     vcpu.asleep = word & PROCESSOR_SLEEP != 0;
                 }
                 Kicks::NONE
@@ -88,7 +88,7 @@ impl Gic {
 
     /// Returns GICR_TYPER, or its lower half: affinity, number, and whether it is the last.
     fn redist_typer(&self, vcpu: usize, size: u32) -> u64 {
-        let affinity = self.vcpus.get(vcpu).map_or(0, |vcpu| vcpu.affinity);
+        let affinity = self.face(vcpu).map_or(0, |vcpu| vcpu.affinity);
         let last = u64::from(vcpu.wrapping_add(1) == self.vcpus.len()) << 4;
         let low = (vcpu as u64) << 8 | last;
         match size {
@@ -98,7 +98,7 @@ impl Gic {
     }
 
     fn waker(&self, vcpu: usize) -> u64 {
-        match self.vcpus.get(vcpu).is_some_and(|vcpu| vcpu.asleep) {
+        match self.face(vcpu).is_some_and(|vcpu| vcpu.asleep) {
             true => u64::from(ASLEEP),
             false => 0,
         }

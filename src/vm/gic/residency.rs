@@ -12,7 +12,7 @@ impl Gic {
     /// The caller makes the physical interrupts of [`hw_in_flight`](Self::hw_in_flight) active
     /// on this CPU, before the guest runs.
     pub fn load<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
-        let Some(vcpu) = self.vcpus.get_mut(here.vcpu) else {
+        let Some(vcpu) = self.face_mut(here.vcpu) else {
             return Kicks::NONE;
         };
         vcpu.loaded = true;
@@ -39,7 +39,7 @@ impl Gic {
         for slot in 0..here.lists.count() {
             here.lists.write(slot, 0);
         }
-        let Some(vcpu) = self.vcpus.get_mut(here.vcpu) else {
+        let Some(vcpu) = self.face_mut(here.vcpu) else {
             return kicks;
         };
         (vcpu.loaded, vcpu.resync, vcpu.crowded) = (false, false, false);
@@ -73,16 +73,14 @@ impl Gic {
     pub fn is_synced(&self, vcpus: Kicks) -> bool {
         !vcpus
             .iter()
-            .any(|n| self.vcpus.get(n).is_some_and(|vcpu| vcpu.resync))
+            .any(|n| self.face(n).is_some_and(|vcpu| vcpu.resync))
     }
 
     /// Returns which private interrupts of a vCPU have their physical interrupt active on their
     /// behalf, by bit. Exact after [`put`](Self::put); while loaded, the guest may have ended
     /// some since the state was last looked at.
     pub fn hw_in_flight(&self, vcpu: usize) -> u32 {
-        self.banks
-            .get(private(vcpu))
-            .map_or(0, |bank| bank.in_flight)
+        self.bank(private(vcpu)).map_or(0, |bank| bank.in_flight)
     }
 
     /// Returns whether a vCPU that is not loaded has an interrupt to be woken for: pending,
@@ -93,15 +91,13 @@ impl Gic {
     /// For a loaded vCPU it leaves out what is in list registers: see
     /// [`has_deliverable_here`](Self::has_deliverable_here).
     pub fn has_deliverable(&self, vcpu: usize) -> bool {
-        self.vcpus
-            .get(vcpu)
-            .is_some_and(|me| self.waits(vcpu, me.vmcr))
+        self.face(vcpu).is_some_and(|me| self.waits(vcpu, me.vmcr))
     }
 
     /// Returns the same for the vCPU loaded here, list registers included.
     pub fn has_deliverable_here<L: ListRegisters>(&self, here: &Here<'_, L>) -> bool {
         let control = here.lists.vmcr();
-        let used = self.vcpus.get(here.vcpu).map_or(0, |vcpu| vcpu.used);
+        let used = self.face(here.vcpu).map_or(0, |vcpu| vcpu.used);
         let signalled = Bits(used).any(|slot| {
             let value = here.lists.read(slot);
             value & lr::STATE == lr::PENDING
@@ -116,7 +112,7 @@ impl Gic {
 
     /// Returns whether a bank has something for a vCPU with this VMCR.
     fn waits(&self, vcpu: usize, control: u64) -> bool {
-        let todo = self.vcpus.get(vcpu).map_or(0, |me| me.todo);
+        let todo = self.face(vcpu).map_or(0, |me| me.todo);
         Bits(todo)
             .filter_map(|summary| self.bank_of(vcpu, summary))
             .any(|bank| Bits(bank.ready_for(vcpu, self.open)).any(|n| bank.passes(n, control)))

@@ -1,8 +1,8 @@
 //! What an interrupt controller starts as.
 
 use super::bank::{Bank, NOBODY};
-use super::interface::Vcpu;
-use super::{Gic, MAX_VCPUS, PRIVATE, private, sgi};
+use super::interface::{Face, Vcpu};
+use super::{Gic, MAX_VCPUS, sgi};
 use crate::error::Refusal;
 use crate::refuse;
 use alloc::boxed::Box;
@@ -77,9 +77,12 @@ impl Gic {
             }
         }
         let mut gic = Self {
-            banks: vec![Bank::default(); private(count)].into_boxed_slice(),
-            vcpus: config.affinities.iter().map(|&a| Vcpu::new(a)).collect(),
-            routers: Box::default(),
+            shared: Box::new(core::array::from_fn(|_| Bank::default())),
+            vcpus: (0..)
+                .zip(config.affinities)
+                .map(|(n, &a)| Vcpu::new(n, a))
+                .collect(),
+            routers: vec![0; config.spis.next_multiple_of(32) as usize].into_boxed_slice(),
             open: super::Open::default(),
             spi_words: config.spis.div_ceil(32),
             priority_mask: 0xffu32.wrapping_shl(8u32.wrapping_sub(config.priority_bits)) as u8,
@@ -96,26 +99,26 @@ impl Gic {
     pub fn reset(&mut self) {
         self.open = super::Open::default();
         let words = self.spi_words as usize;
-        self.routers = vec![0; words.wrapping_mul(32)].into_boxed_slice();
+        self.routers.fill(0);
         let target = self.vcpu_at(Affinity(0));
-        for (id, bank) in self.banks.iter_mut().enumerate() {
+        for (id, bank) in self.shared.iter_mut().enumerate() {
             let level = bank.level;
-            *bank = match id.checked_sub(PRIVATE) {
-                Some(owner) => Bank::private(owner),
-                None if (1..=words).contains(&id) => Bank::shared(id, target),
-                None => Bank::default(),
-            };
+            if (1..=words).contains(&id) {
+                *bank = Bank::shared(id, target);
+            }
             bank.level = level & bank.valid;
         }
-        for vcpu in &mut self.vcpus {
-            *vcpu = Vcpu::new(Affinity(vcpu.affinity));
+        for (n, vcpu) in self.vcpus.iter_mut().enumerate() {
+            let level = vcpu.bank.level;
+            *vcpu = Vcpu::new(n, Affinity(vcpu.face.affinity));
+            vcpu.bank.level = level;
         }
     }
 
     /// Puts a vCPU's CPU interface back to its reset state, as a CPU_ON finds it. It must not be
     /// loaded. The redistributor keeps its state.
     pub fn reset_interface(&mut self, vcpu: usize) {
-        if let Some(vcpu) = self.vcpus.get_mut(vcpu) {
+        if let Some(vcpu) = self.face_mut(vcpu) {
             vcpu.vmcr = 0;
             vcpu.active_priorities = Default::default();
         }
@@ -125,7 +128,7 @@ impl Gic {
     pub(super) fn vcpu_at(&self, affinity: Affinity) -> u8 {
         self.vcpus
             .iter()
-            .position(|vcpu| vcpu.affinity == affinity.0)
+            .position(|vcpu| vcpu.face.affinity == affinity.0)
             .map_or(NOBODY, |n| n as u8)
     }
 }
@@ -156,14 +159,18 @@ impl Bank {
 }
 
 impl Vcpu {
-    fn new(affinity: Affinity) -> Self {
+    fn new(n: usize, affinity: Affinity) -> Self {
         let (sgi_key, sgi_bit) = sgi::address(affinity.0);
-        Self {
+        let face = Face {
             affinity: affinity.0,
             asleep: true,
             sgi_key,
             sgi_bit,
-            ..Self::default()
+            ..Face::default()
+        };
+        Self {
+            bank: Bank::private(n),
+            face,
         }
     }
 }

@@ -26,10 +26,10 @@ impl Gic {
     /// Does a write of ICC_SGI1R_EL1: with one security state it raises SGIs of either group.
     #[inline(always)]
     pub fn sgi1r<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, value: u64) -> Kicks {
-        if let Some(me) = self.vcpus.get(here.vcpu)
+        if let Some(me) = self.face(here.vcpu)
             && value & (KEY | LIST | ALL_BUT_SELF) == me.sgi_key | me.sgi_bit
         {
-            return self.pend_here(here, field(value, 24, 4) as u32);
+            return self.pend_here(here, field(value, 24, 4) as u32, 0);
         }
         self.send(here, value, false)
     }
@@ -57,14 +57,13 @@ impl Gic {
         for target in Bits64(self.targets(here.vcpu, value)) {
             let target = target as usize;
             let group1 = self
-                .banks
-                .get(private(target))
+                .bank(private(target))
                 .is_some_and(|bank| bank.group1 & mask(n) != 0);
             if group0_only && group1 {
                 continue;
             }
             kicks |= match target == here.vcpu {
-                true => self.pend_here(here, n),
+                true => self.pend_here(here, n, 0),
                 false => self.pend_far(target, n),
             };
         }
@@ -76,7 +75,7 @@ impl Gic {
         let mut found = 0;
         for (n, vcpu) in self.vcpus.iter().enumerate() {
             let hit = match value & ALL_BUT_SELF {
-                0 => value & KEY == vcpu.sgi_key && value & LIST & vcpu.sgi_bit != 0,
+                0 => value & KEY == vcpu.face.sgi_key && value & LIST & vcpu.face.sgi_bit != 0,
                 _ => n != from,
             };
             if hit {

@@ -61,14 +61,14 @@ impl Gic {
     ///
     /// Asks for the maintenance interrupts that tell when those left out can have a turn.
     pub(super) fn sort<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
-        let old = self.vcpus.get(here.vcpu).map_or(0, |vcpu| vcpu.used);
+        let old = self.face(here.vcpu).map_or(0, |vcpu| vcpu.used);
         let mut kicks = self.fold_all(here);
         let control = here.lists.vmcr();
         let podium = self.choose(here.vcpu, control);
         for (slot, intid) in podium.intids().enumerate() {
             self.seat(here, slot as u32, intid);
         }
-        let Some(vcpu) = self.vcpus.get_mut(here.vcpu) else {
+        let Some(vcpu) = self.face_mut(here.vcpu) else {
             return kicks;
         };
         for slot in Bits(old & !vcpu.used) {
@@ -87,14 +87,30 @@ impl Gic {
 
     /// Takes back all list registers at hand, EOIcount first: it speaks of those that have none.
     pub(super) fn fold_all<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
-        let mut kicks = Kicks::NONE;
-        let count = (here.lists.hcr() & hcr::EOICOUNT_MASK) >> hcr::EOICOUNT;
-        for _ in 0..count {
-            kicks |= self.end_without_register(here);
-        }
-        let used = self.vcpus.get(here.vcpu).map_or(0, |vcpu| vcpu.used);
+        let mut kicks = self.count_ends(here);
+        let used = self.face(here.vcpu).map_or(0, |vcpu| vcpu.used);
         for slot in Bits(used) {
             kicks |= self.fold(here, slot);
+        }
+        kicks
+    }
+
+    /// Does the deactivations that hardware counted because no list register was found.
+    ///
+    /// To be called before anything without a list register is looked at or given one: the
+    /// maintenance interrupt that tells may come later than the exit being handled.
+    pub(super) fn count_ends<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
+        if !self.face(here.vcpu).is_some_and(|vcpu| vcpu.crowded) {
+            return Kicks::NONE;
+        }
+        let control = here.lists.hcr();
+        let count = (control & hcr::EOICOUNT_MASK) >> hcr::EOICOUNT;
+        if count != 0 {
+            here.lists.set_hcr(control & !hcr::EOICOUNT_MASK);
+        }
+        let mut kicks = Kicks::NONE;
+        for _ in 0..count {
+            kicks |= self.end_without_register(here);
         }
         kicks
     }
@@ -112,7 +128,7 @@ impl Gic {
 
     /// Finds out who of a vCPU's interrupts should be in its list registers.
     fn choose(&self, vcpu: usize, control: u64) -> Podium {
-        let Some(me) = self.vcpus.get(vcpu) else {
+        let Some(me) = self.face(vcpu) else {
             return Podium::new(0);
         };
         let mut podium = Podium::new(me.all.count_ones());
@@ -131,8 +147,8 @@ impl Gic {
     /// Returns the bank that a bit of a vCPU's summary words stands for.
     pub(super) fn bank_of(&self, vcpu: usize, summary: u32) -> Option<&Bank> {
         match summary {
-            0 => self.banks.get(private(vcpu)),
-            word => self.banks.get(word as usize),
+            0 => self.bank(private(vcpu)),
+            word => self.bank(word as usize),
         }
     }
 
@@ -150,7 +166,7 @@ impl Gic {
     /// Ends the interrupt that a deactivation without a list register must have meant: of those
     /// acknowledged and without one, the one running at the highest priority (IHI 0069, ICH_HCR_EL2.EOIcount).
     fn end_without_register<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
-        let acts = self.vcpus.get(here.vcpu).map_or(0, |vcpu| vcpu.acts);
+        let acts = self.face(here.vcpu).map_or(0, |vcpu| vcpu.acts);
         let best = Bits(acts)
             .filter_map(|summary| self.bank_of(here.vcpu, summary))
             .flat_map(|bank| {

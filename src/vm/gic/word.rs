@@ -23,10 +23,10 @@ impl Gic {
         row: u32,
     ) -> Answer {
         let stale = match row {
-            row::ISPENDR..=row::ICACTIVER => self.look(here, id, u32::MAX),
+            row::ISPENDR..=row::ICACTIVER => self.look(here, id),
             _ => Kicks::NONE,
         };
-        let value = self.banks.get(id).map_or(0, |bank| match row {
+        let value = self.bank(id).map_or(0, |bank| match row {
             row::IGROUPR => bank.group1,
             row::ISENABLER | row::ICENABLER => bank.enabled,
             row::ISPENDR | row::ICPENDR => bank.pending_seen(),
@@ -61,7 +61,7 @@ impl Gic {
 
     /// Reads `size` bytes, 1 or 4, of IPRIORITYR from interrupt `n` of a bank up.
     pub(super) fn priority_read(&self, id: usize, n: u32, size: u32) -> u64 {
-        let byte = |n| self.banks.get(id).map_or(0, |bank| at(&bank.priority, n));
+        let byte = |n| self.bank(id).map_or(0, |bank| at(&bank.priority, n));
         match size {
             1 => u64::from(byte(n)),
             _ => u64::from(u32::from_le_bytes([
@@ -90,7 +90,7 @@ impl Gic {
 
     /// Reads the ICFGR of the lower (0) or upper (1) half of a bank.
     pub(super) fn config_read(&self, id: usize, half: u32) -> u64 {
-        let edges = self.banks.get(id).map_or(0, |bank| bank.edge);
+        let edges = self.bank(id).map_or(0, |bank| bank.edge);
         u64::from(spread(edges.wrapping_shr(half.wrapping_mul(16))))
     }
 
@@ -103,7 +103,7 @@ impl Gic {
         value: u32,
     ) -> Kicks {
         let shift = half.wrapping_mul(16);
-        let old = self.banks.get(id).map_or(0, |bank: &Bank| bank.edge);
+        let old = self.bank(id).map_or(0, |bank: &Bank| bank.edge);
         let edges = (old & !0xffffu32.wrapping_shl(shift)) | gather(value).wrapping_shl(shift);
         self.configure(here, id, edges)
     }
