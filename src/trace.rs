@@ -100,7 +100,7 @@ fn record_at(frame: u64) -> Option<(u64, u64)> {
         ),
     ];
     let inside = |&(bottom, top): &(u64, u64)| bottom <= frame && frame <= top - 16;
-    if frame % 16 != 0 || !stacks.iter().any(inside) {
+    if !frame.is_multiple_of(16) || !stacks.iter().any(inside) {
         return None;
     }
     let record = frame as *const [u64; 2];

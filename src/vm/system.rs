@@ -60,7 +60,7 @@ pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), GuestError> {
     write(vcpu, encoding, value)
 }
 
-fn read(vcpu: &mut Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
+fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
     match SysReg::from_encoding(encoding) {
         Some(reg) if is_guests(vcpu, reg) => return Ok(vcpu.read_sys_reg(reg)),
         _ => {}
