@@ -77,6 +77,7 @@ impl Cpu {
         loop {
             self.admit();
             self.answer_rings();
+            self.wake_by_timers();
             if let Some(vm) = self.dismiss() {
                 return Event::Left(vm);
             }
@@ -231,15 +232,10 @@ impl Cpu {
 
     /// Sleeps until there is something to do.
     fn idle(&mut self) {
-        self.wake_by_timers();
-        if self.shares.iter().any(|share| share.runnable) {
-            return;
-        }
         self.set_alarm(None);
         barrier::dsb_sy();
         barrier::wfi();
         self.take_interrupts();
-        self.wake_by_timers();
     }
 
     /// Takes the interrupts that ended the sleep. One of the resident vCPU's timers stays pending:
