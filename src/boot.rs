@@ -3,7 +3,7 @@
 mod cpus;
 mod devices;
 mod entropy;
-mod guests;
+pub mod guests;
 mod memory;
 mod tree;
 

@@ -43,4 +43,6 @@ pub mod sched;
 
 #[cfg(target_os = "none")]
 pub mod boot;
+#[cfg(target_os = "none")]
+pub mod console;
 pub mod trace;
