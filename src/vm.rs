@@ -20,6 +20,9 @@ mod system;
 pub mod traps;
 pub mod vcpu;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     addr::Ipa,
     isa::{affinity::Affinity, features::IdRegs},
