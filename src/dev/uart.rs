@@ -66,24 +66,24 @@ impl FakePort {
         crate::cpu::fake::with(|cpu| f(&mut cpu.port))
     }
 
-    fn put(&mut self, byte: u8) -> bool {
+    fn put(&self, byte: u8) -> bool {
         Self::with(|port| port.sent.push(byte));
         true
     }
 
-    fn get(&mut self) -> Option<u8> {
+    fn get(&self) -> Option<u8> {
         Self::with(|port| port.typed.pop_front())
     }
 
-    fn enable_receive_interrupt(&mut self) {
+    fn enable_receive_interrupt(&self) {
         Self::with(|port| port.interrupts = true);
     }
 
-    fn disable_receive_interrupt(&mut self) {
+    fn disable_receive_interrupt(&self) {
         Self::with(|port| port.interrupts = false);
     }
 
-    fn clear_receive_interrupt(&mut self) {}
+    fn clear_receive_interrupt(&self) {}
 }
 
 impl fmt::Write for Uart {

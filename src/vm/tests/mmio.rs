@@ -54,11 +54,12 @@ fn stores_of_every_size_are_cut_to_it() {
 fn loads_extend_to_their_register() {
     let mut guest = Guest::new();
     guest.store(UART_IBRD, 4, 0x80f5);
+    guest.store(UART_IMSC, 8, u64::MAX << 32 | 0x7f0);
     guest.store(GICD_IPRIORITYR8, 4, 0xf8f8_f8f8);
     for (ipa, access, value) in [
         (UART_IBRD, load(1, 5), 0xf5),
         (UART_IBRD, load(2, 5), 0x80f5),
-        (UART_IBRD, load(8, 5), 0x80f5),
+        (UART_IMSC, load(8, 5), 0x7f0),
         (UART_IBRD, signed(1, true), 0xffff_ffff_ffff_fff5),
         (UART_IBRD, signed(1, false), 0xffff_fff5),
         (UART_IBRD, signed(2, true), 0xffff_ffff_ffff_80f5),

@@ -192,11 +192,15 @@ fn every_address_is_answered() {
         leaves += u32::from(next.leaves());
         check_machine(&allowed, at);
         match round % 64 {
-            0 => drop(guest.interrupt(INTERRUPTS.virtual_timer)),
-            1 => drop(guest.interrupt(INTERRUPTS.maintenance)),
+            0 => {
+                let _ = guest.interrupt(INTERRUPTS.virtual_timer);
+            }
+            1 => {
+                let _ = guest.interrupt(INTERRUPTS.maintenance);
+            }
             2 => {
                 fake::with(|cpu| cpu.port.typed.push_back(bits as u8));
-                drop(guest.interrupt(40));
+                let _ = guest.interrupt(40);
             }
             3 => hardware_ends(bits),
             4 => {

@@ -67,6 +67,34 @@ fn a_device_access_adds_the_address_and_nothing_else() {
 }
 
 #[test]
+fn an_interrupt_of_the_timer_costs_a_list_register() {
+    let mut guest = Guest::new();
+    take_timers(&mut guest);
+    let timer = |guest: &mut Guest| guest.interrupt(INTERRUPTS.virtual_timer);
+    let first = ich::lr_el2(0);
+    let used = registers_used(&mut guest, timer);
+    assert_eq!(used, [icc::IAR1_EL1, icc::EOIR1_EL1, first]);
+    // The guest has ended it: its list register is looked at before it is used again.
+    poke(first, peek(first) & !(0b11 << 62));
+    let used = registers_used(&mut guest, timer);
+    assert_eq!(used, [icc::IAR1_EL1, icc::EOIR1_EL1, first, first]);
+}
+
+#[test]
+fn an_sgi_to_itself_costs_a_list_register_and_the_pc() {
+    let mut guest = Guest::new();
+    take_timers(&mut guest);
+    guest.store(0x080a_0000 + 0x1_0100, 4, 1 << 5);
+    // To Aff0 0 in the list, INTID 5.
+    guest.set_x(2, 5 << 24 | 1);
+    let sgi = crate::isa::encoding::Encoding::from_iss(icc::SGI1R_EL1);
+    let used = registers_used(&mut guest, |guest| guest.msr(sgi, 2));
+    assert_eq!(used, [ich::lr_el2(0), SPSR_EL2, ELR_EL2, ELR_EL2]);
+    let [first, ..] = lists();
+    assert_eq!((first >> 61, first as u32), (0b010, 5));
+}
+
+#[test]
 fn an_exit_moves_no_register_of_the_guest() {
     for vhe in [false, true] {
         let mut guest = Guest::build(Build { vhe, ..USUAL });
