@@ -1,5 +1,6 @@
 //! Start-up, as one list: from the device tree to running guests.
 
+pub mod arguments;
 mod devices;
 mod entropy;
 mod guests;
@@ -9,6 +10,8 @@ mod tree;
 use crate::{
     addr::{Pa, PaRange},
     board::Board,
+    boot::arguments::Arguments,
+    cpu::vhe,
     dev::console,
     error::Refusal,
     isa::descriptor::stage1::Regime,
@@ -21,7 +24,7 @@ use core::convert::Infallible;
 /// Starts the hypervisor: `tree` is where the device tree is, `image` where the loader put us.
 pub fn start(tree: u64, image: u64) -> ! {
     let image = memory::image(Pa::new(image));
-    memory::adopt_map(image, Regime::El2);
+    memory::adopt_map(image, vhe::current());
     let Err(refusal) = run(Pa::new(tree), image);
     stop(Pa::new(tree), &refusal)
 }
@@ -32,8 +35,11 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let board = Board::from_fdt(&tree)?;
     devices::start_console(&board)?;
     log::info!("Entresol {} on {}", env!("CARGO_PKG_VERSION"), board.model);
+    let arguments = Arguments::read(&board.chosen.bootargs)?;
+    let regime = arguments.vhe.choose(vhe::Support::probe())?;
     let bundle = board.chosen.initrd;
     let mut frames = memory::take(&board, &[Some(image), Some(tree_range), bundle])?;
+    stage1::enter_regime(regime).map_err(memory::refusal)?;
     stage1::drop_identity_map().map_err(memory::refusal)?;
     let redistributor = devices::start_gic(&board)?;
     let host = Arc::new(Host::probe(devices::interrupts(&board), redistributor));

@@ -17,3 +17,4 @@ pub mod smc;
 pub mod switch;
 pub mod tlb;
 pub mod vectors;
+pub mod vhe;

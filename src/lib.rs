@@ -42,4 +42,9 @@ pub mod config;
 
 #[cfg(target_os = "none")]
 pub mod boot;
+/// Of start-up, what runs on any machine.
+#[cfg(not(target_os = "none"))]
+pub mod boot {
+    pub mod arguments;
+}
 pub mod trace;

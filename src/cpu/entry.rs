@@ -15,13 +15,17 @@ use crate::isa::descriptor::{
 use core::arch::global_asm;
 
 /// HCR_EL2 until the first guest: EL1 is AArch64, nothing trapped, E2H off.
-const HCR_EL2_BOOT: u64 = 1 << 31;
+pub(super) const HCR_EL2_BOOT: u64 = 1 << 31;
 
 /// SCTLR_EL2's RES1 bits with E2H clear, EOS and EIS among them (Arm ARM, D24.2 "SCTLR_EL2"):
 /// exception entry and return are context synchronising, which the exit path relies on.
-const SCTLR_RES1: u64 = 0x30c5_0830;
+///
+/// With E2H set the rest of them become controls, and stay one: SPAN, so that an exception does
+/// not set PSTATE.PAN; nTWI, nTWE, CP15BEN, SA0, LSMAOE and nTLSMD are about EL0 under EL2. The
+/// others for EL0 (UCI, UCT, DZE, E0E) stay zero. HCR_EL2.TGE is never set, so there is no such EL0.
+pub(super) const SCTLR_RES1: u64 = 0x30c5_0830;
 /// M, A, C, SA, I, and WXN: what is writable is never executable.
-const SCTLR_ON: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19;
+pub(super) const SCTLR_ON: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19;
 /// SCTLR_EL1's RES1 bits of Armv8.0.
 const SCTLR_EL1_RES1: u64 = 0x30d0_0800;
 
