@@ -39,6 +39,7 @@ pub mod board;
 pub mod vm;
 
 pub mod config;
+pub mod sched;
 
 #[cfg(target_os = "none")]
 pub mod boot;

@@ -23,9 +23,11 @@ pub(super) const HCR_EL2_BOOT: u64 = 1 << 31;
 /// With E2H set the rest of them become controls, and stay one: SPAN, so that an exception does
 /// not set PSTATE.PAN; nTWI, nTWE, CP15BEN, SA0, LSMAOE and nTLSMD are about EL0 under EL2. The
 /// others for EL0 (UCI, UCT, DZE, E0E) stay zero. HCR_EL2.TGE is never set, so there is no such EL0.
-pub(super) const SCTLR_RES1: u64 = 0x30c5_0830;
+const SCTLR_RES1: u64 = 0x30c5_0830;
+/// SCTLR_EL2 with the MMU off.
+pub(super) const SCTLR_OFF: u64 = SCTLR_RES1;
 /// M, A, C, SA, I, and WXN: what is writable is never executable.
-pub(super) const SCTLR_ON: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19;
+const SCTLR_ON: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19;
 /// SCTLR_EL1's RES1 bits of Armv8.0.
 const SCTLR_EL1_RES1: u64 = 0x30d0_0800;
 
@@ -48,7 +50,7 @@ global_asm!(
     "movk \\reg, #(\\value) & 0xffff",
     ".endm",
     include_str!("entry.S"),
-    sctlr_el2_off = const SCTLR_RES1,
+    sctlr_el2_off = const SCTLR_OFF,
     sctlr_el2_on = const SCTLR_RES1 | SCTLR_ON,
     sctlr_el1_on = const SCTLR_EL1_RES1 | SCTLR_ON,
     hcr_el2_boot = const HCR_EL2_BOOT,

@@ -61,79 +61,37 @@ impl Support {
 mod imp {
     use crate::{
         addr::Pa,
-        cpu::{
-            entry::{HCR_EL2_BOOT, SCTLR_ON, SCTLR_RES1},
-            regs,
-        },
-        isa::{
-            descriptor::{
-                PaSize,
-                stage1::{self, Regime},
-            },
-            encoding::Encoding,
-        },
+        cpu::entry::{HCR_EL2_BOOT, SCTLR_OFF},
+        isa::descriptor::stage1::Regime,
     };
-    use core::{arch::global_asm, mem::offset_of};
-
-    const ID_AA64MMFR0_EL1: u32 = Encoding::new(3, 0, 0, 7, 0).iss();
-
-    /// What decides how EL2 translates. `vhe.S` reads it, in pairs.
-    #[repr(C)]
-    pub struct Registers {
-        hcr: u64,
-        tcr: u64,
-        mair: u64,
-        ttbr0: u64,
-        sctlr_off: u64,
-        sctlr_on: u64,
-    }
-
-    impl Registers {
-        /// Makes the registers for a CPU like this one, with its tables at `root`.
-        pub fn new(regime: Regime, root: Pa) -> Self {
-            let e2h = match regime {
-                Regime::El2 => 0,
-                Regime::El2And0 => 1 << super::E2H,
-            };
-            let pa_size = PaSize::from_mmfr0(regs::read::<ID_AA64MMFR0_EL1>());
-            Self {
-                hcr: HCR_EL2_BOOT | e2h,
-                tcr: stage1::tcr(regime, pa_size),
-                mair: stage1::MAIR,
-                ttbr0: root.as_u64(),
-                sctlr_off: SCTLR_RES1,
-                sctlr_on: SCTLR_RES1 | SCTLR_ON,
-            }
-        }
-    }
 
     unsafe extern "C" {
-        fn switch_regime(registers: &Registers, install: u64);
-        safe static install_regime: u8;
+        fn switch_regime(root: u64, e2h: u64, there: u64);
+        safe static switch_with_mmu_off: u8;
     }
 
     /// Returns the code that runs with the MMU off, where it is mapped for good.
     pub fn trampoline() -> *const u8 {
-        &raw const install_regime
+        &raw const switch_with_mmu_off
     }
 
-    /// Puts the registers into effect on this CPU.
+    /// Moves this CPU to `regime`, with the tables that `root` leads to (as TTBR0_EL2 holds it).
     ///
     /// # Safety
     ///
     /// The tables map all that EL2 uses where it is now, and so do those in use; both map `there`,
     /// the physical address of [`trampoline`], to itself, executable.
-    pub unsafe fn enter(registers: &Registers, there: Pa) {
-        // SAFETY: passed on to the caller. EL2 has all interrupts masked, and the code keeps to
-        // the C ABI: it changes nothing but x2 to x7.
-        unsafe { switch_regime(registers, there.as_u64()) }
+    pub unsafe fn enter(regime: Regime, root: u64, there: Pa) {
+        let e2h = u64::from(regime == Regime::El2And0);
+        // SAFETY: passed on to the caller. The code keeps to the C ABI, and no interrupt comes in
+        // between: EL2 has them masked.
+        unsafe { switch_regime(root, e2h, there.as_u64()) }
     }
 
-    global_asm!(
+    core::arch::global_asm!(
         include_str!("vhe.S"),
-        hcr = const offset_of!(Registers, hcr),
-        mair = const offset_of!(Registers, mair),
-        sctlr_off = const offset_of!(Registers, sctlr_off),
+        sctlr_el2_off = const SCTLR_OFF,
+        hcr_el2_boot = const HCR_EL2_BOOT,
     );
 }
 

@@ -12,7 +12,7 @@ use super::{
     vcpu::{Exit, Vcpu},
 };
 use crate::{
-    cpu::{barrier, switch::Next},
+    cpu::switch::Next,
     error::GuestError,
     isa::esr::{Esr, class, status},
 };
@@ -51,8 +51,7 @@ extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
 extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
-    super::interrupts::take(vcpu);
-    Next::resume(&mut vcpu.frame)
+    super::interrupts::take(vcpu)
 }
 
 /// An SError that arrives while a guest runs may be its doing or the machine's. What it damaged
@@ -124,8 +123,12 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
             return call(vcpu, esr);
         }
         class::FP => vcpu.use_fp(),
-        // WFI and WFE are not trapped; if they were, going on would be allowed.
-        class::WFX => vcpu.skip(esr),
+        class::WFX => {
+            vcpu.skip(esr);
+            if !esr.is_wait_for_event() && !vcpu.has_deliverable_interrupt() {
+                return vcpu.leave(Exit::Wait);
+            }
+        }
         class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
         // Whatever else is trapped belongs to a feature that the guest was told it does not have.
         _ => return blame(vcpu, esr, GuestError::Undefined),
@@ -174,7 +177,11 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
             return Next::resume(&mut vcpu.frame);
         }
         Action::CpuOn { target, start } => {
-            psci::answer(psci::cpu_on(&vcpu.vm.switches, target, start), |_| 0)
+            let turned_on = psci::cpu_on(&vcpu.vm.switches, target, start);
+            if let Ok(index) = turned_on {
+                vcpu.vm.ring(index);
+            }
+            psci::answer(turned_on, |_| 0)
         }
         Action::AffinityInfo { target, level } => psci::answer(
             psci::affinity_info(&vcpu.vm.switches, target, level),
@@ -182,8 +189,11 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
         ),
         // Standby keeps all state, which a power-down request is allowed to be answered with.
         Action::Standby | Action::PowerDown(_) => {
-            wait_for_interrupt(vcpu);
-            0
+            vcpu.frame.write(0, 0);
+            if vcpu.has_deliverable_interrupt() {
+                return Next::resume(&mut vcpu.frame);
+            }
+            return vcpu.leave(Exit::Wait);
         }
         Action::CpuOff => return vcpu.leave(Exit::Off),
         Action::SystemOff => return vcpu.leave(Exit::SystemOff),
@@ -191,13 +201,4 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
     };
     vcpu.frame.write(0, result);
     Next::resume(&mut vcpu.frame)
-}
-
-/// Sleeps until there is an interrupt for the guest or for EL2, which is masked here and taken on
-/// the way back into the guest.
-fn wait_for_interrupt(vcpu: &mut Vcpu) {
-    if !vcpu.has_deliverable_interrupt() {
-        barrier::dsb_sy();
-        barrier::wfi();
-    }
 }
