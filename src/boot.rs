@@ -4,7 +4,7 @@ pub mod arguments;
 mod cpus;
 mod devices;
 mod entropy;
-mod guests;
+pub mod guests;
 mod memory;
 mod tree;
 

@@ -48,4 +48,6 @@ pub mod boot;
 pub mod boot {
     pub mod arguments;
 }
+#[cfg(target_os = "none")]
+pub mod console;
 pub mod trace;

@@ -8,6 +8,7 @@
 use super::{
     bus, fault, psci,
     smccc::{self, Action, Facts, Workaround},
+    stats::Reason,
     system,
     vcpu::{Exit, Vcpu},
 };
@@ -21,6 +22,7 @@ use crate::{
 #[unsafe(no_mangle)]
 extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
     let esr = Esr(esr);
+    vcpu.count(Reason::Call);
     // HVC with an immediate other than 0 is reserved (DEN 0028, 2.9): the call does not exist.
     if esr.immediate() == 0
         && let Some(answer) = smccc::immediate(vcpu.frame.read(0) as u32)
@@ -38,6 +40,7 @@ extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
     match esr.class() {
         class::SYSTEM => match system::access(vcpu, esr) {
             Ok(()) => {
+                vcpu.count(Reason::Register);
                 vcpu.skip(esr);
                 Next::resume_written(&mut vcpu.frame, esr.system_rt())
             }
@@ -51,6 +54,7 @@ extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
 extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
+    vcpu.count(Reason::Interrupt);
     super::interrupts::take(vcpu)
 }
 
@@ -68,6 +72,7 @@ fn data_abort(vcpu: &mut Vcpu, esr: Esr) -> Next {
         (status::TRANSLATION, Some(access)) if !esr.is_walk() => access,
         _ => return refused_access(vcpu, esr),
     };
+    vcpu.count(Reason::Device);
     let ipa = vcpu.fault_ipa();
     match bus::access(vcpu, ipa, access) {
         Ok(()) => {
@@ -116,6 +121,11 @@ fn blame(vcpu: &mut Vcpu, esr: Esr, error: GuestError) -> Next {
 
 #[cold]
 fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    vcpu.count(match esr.class() {
+        class::SMC => Reason::Call,
+        class::WFX => Reason::Wait,
+        _ => Reason::Other,
+    });
     match esr.class() {
         class::SMC => {
             // A trapped SMC is returned to itself; an HVC to what follows.
