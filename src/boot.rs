@@ -4,6 +4,8 @@ mod devices;
 mod entropy;
 mod guests;
 mod memory;
+#[cfg(feature = "selftest")]
+mod selftest;
 mod tree;
 
 use crate::{
@@ -40,6 +42,8 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     traps::configure_cpu(host.mode);
     crate::cpu::tlb::invalidate_guests();
     devices::report(&board, &host, &frames);
+    #[cfg(feature = "selftest")]
+    selftest::run(&board.chosen.bootargs)?;
     let bundle = guests::bundle(bundle)?;
     let mut entropy = entropy::Source::new(&board.chosen.rng_seed);
     let vm = guests::make(&bundle, &host, &mut frames, &mut entropy)?;

@@ -2,12 +2,10 @@
 //!
 //! `scripts/symbolize` turns the backtrace's addresses into names.
 
-#![cfg_attr(
-    target_os = "none",
-    expect(unsafe_code, reason = "follows frame pointers")
-)]
+#![expect(unsafe_code, reason = "follows frame pointers")]
 
 use crate::{
+    addr::PAGE_SIZE,
     cpu::{barrier, local, vectors},
     isa::esr::{self, Esr, class},
     log::print,
@@ -30,6 +28,9 @@ pub fn report_fault(fault: &vectors::Fault, kind: usize) -> ! {
         ) {
             let status = esr::describe_status(esr.fault_status());
             print(format_args!(" at {:#x}: {status}", fault.far));
+            if is_below_a_stack(fault.far) {
+                print(format_args!(": the stack overflowed"));
+            }
         }
         print(format_args!("\n"));
         print_registers(fault);
@@ -71,7 +72,7 @@ fn backtrace(pc: u64, frame: u64) {
         if lr == 0 {
             return;
         }
-        print(format_args!("  #{n} {:#x}\n", lr - 4));
+        print(format_args!("  #{n} {lr:#x}\n"));
         // A chain goes up the stack; anything else is a guest's x29, or damage.
         if next <= frame {
             return;
@@ -80,16 +81,16 @@ fn backtrace(pc: u64, frame: u64) {
     }
 }
 
-/// Reads the frame record at `frame` when it lies on a stack of EL2.
+/// Returns the bounds of EL2's stacks.
 #[cfg(target_os = "none")]
-fn record_at(frame: u64) -> Option<(u64, u64)> {
+fn stacks() -> [(u64, u64); 2] {
     unsafe extern "C" {
         static __emergency_stack_bottom: u8;
         static __emergency_stack_top: u8;
         static __boot_stack_bottom: u8;
         static __boot_stack_top: u8;
     }
-    let stacks = [
+    [
         (
             &raw const __emergency_stack_bottom as u64,
             &raw const __emergency_stack_top as u64,
@@ -98,20 +99,31 @@ fn record_at(frame: u64) -> Option<(u64, u64)> {
             &raw const __boot_stack_bottom as u64,
             &raw const __boot_stack_top as u64,
         ),
-    ];
+    ]
+}
+
+#[cfg(not(target_os = "none"))]
+fn stacks() -> [(u64, u64); 0] {
+    []
+}
+
+/// Returns whether an address is in the unmapped page that lies below each stack.
+fn is_below_a_stack(address: u64) -> bool {
+    stacks()
+        .iter()
+        .any(|&(bottom, _)| (bottom - PAGE_SIZE..bottom).contains(&address))
+}
+
+/// Reads the frame record at `frame` when it lies on a stack of EL2.
+fn record_at(frame: u64) -> Option<(u64, u64)> {
     let inside = |&(bottom, top): &(u64, u64)| bottom <= frame && frame <= top - 16;
-    if !frame.is_multiple_of(16) || !stacks.iter().any(inside) {
+    if !frame.is_multiple_of(16) || !stacks().iter().any(inside) {
         return None;
     }
     let record = frame as *const [u64; 2];
     // SAFETY: the 16 bytes lie inside a mapped stack and are aligned.
     let [next, lr] = unsafe { record.read_volatile() };
     Some((next, lr))
-}
-
-#[cfg(not(target_os = "none"))]
-fn record_at(_: u64) -> Option<(u64, u64)> {
-    None
 }
 
 /// Prints where a panic came from, and stops. The panic's own message comes first.
