@@ -68,11 +68,11 @@ fn a_kernel_that_is_not_in_the_bundle() {
 }
 
 #[test]
-fn a_kernel_that_is_none() {
+fn a_kernel_that_is_empty() {
     let bundle = Bundle::new()
         .vms_toml("[vm.a]\nkernel = \"k\"\n")
-        .file("k", vec![0xff; 64]);
-    refused_bundle(&bundle, &["vm.a: "]);
+        .file("k", vec![]);
+    refused_bundle(&bundle, &["vm.a: the kernel is empty"]);
 }
 
 #[test]
