@@ -6,6 +6,8 @@ mod devices;
 mod entropy;
 pub mod guests;
 mod memory;
+#[cfg(feature = "selftest")]
+mod selftest;
 mod tree;
 
 use crate::{
@@ -47,6 +49,8 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     cpus::start(&board, &host)?;
     stage1::drop_identity_map().map_err(memory::refusal)?;
     devices::report(&board, &host, &frames);
+    #[cfg(feature = "selftest")]
+    selftest::run(&board.chosen.bootargs)?;
     let config = guests::bundle(bundle)?;
     let entropy = entropy::Source::new(&board.chosen.rng_seed);
     guests::start(config, &host, frames, entropy, devices::psci(&board))?;

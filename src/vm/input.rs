@@ -126,11 +126,7 @@ impl CommandLine {
                 input.echo("\n");
                 self.entered = true;
             }
-            BACKSPACE | DELETE => {
-                if self.line.pop().is_some() {
-                    input.echo("\u{8} \u{8}");
-                }
-            }
+            BACKSPACE | DELETE if self.line.pop().is_some() => input.echo("\u{8} \u{8}"),
             b' '..=b'~' if self.line.len() < LONGEST => {
                 self.line.push(byte.into());
                 input.echo(&self.line[self.line.len() - 1..]);
