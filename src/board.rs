@@ -14,6 +14,7 @@ pub mod fdt;
 pub mod firmware;
 pub mod gic;
 pub mod memory;
+mod rtc;
 pub mod timer;
 mod tree;
 pub mod uart;
@@ -54,6 +55,8 @@ pub struct Board {
     pub psci: Option<Psci>,
     /// The serial port for messages, if there is one we can drive.
     pub uart: Option<Uart>,
+    /// The registers of the clock, a PL031, if there is one.
+    pub rtc: Option<PaRange>,
     /// What the loader left.
     pub chosen: Chosen,
 }
@@ -82,6 +85,7 @@ impl Board {
             gic,
             psci: firmware::find(&tree)?,
             uart: uart::find(&tree, gic_node),
+            rtc: rtc::find(&tree),
             chosen: chosen::read(&tree)?,
         };
         board.check()?;

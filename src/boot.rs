@@ -53,7 +53,8 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     selftest::run(&board.chosen.bootargs)?;
     let config = guests::bundle(bundle)?;
     let entropy = entropy::Source::new(&board.chosen.rng_seed);
-    guests::start(config, &host, frames, entropy, devices::psci(&board))?;
+    let time = devices::time_at_count_0(&board)?;
+    guests::start(config, &host, frames, entropy, devices::psci(&board), time)?;
     console::enable_input();
     cpus::run(&host)
 }

@@ -4,6 +4,7 @@ pub mod console;
 pub mod gic;
 pub mod ns16550;
 pub mod pl011;
+pub mod pl031;
 pub mod psci;
 pub(crate) mod uart;
 

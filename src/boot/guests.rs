@@ -61,6 +61,8 @@ struct Guests {
     frames: Frames,
     entropy: Source,
     psci: Option<Psci>,
+    /// The time of day at count 0, in seconds since 1970.
+    time_at_count_0: u64,
     running: Vec<Running>,
     /// The CPU that the next vCPU goes to when its owner did not say.
     next_cpu: usize,
@@ -97,6 +99,7 @@ pub fn start(
     frames: Frames,
     entropy: Source,
     psci: Option<Psci>,
+    time_at_count_0: u64,
 ) -> Result<(), Refusal> {
     let count = config.vms.len();
     let mut guests = Guests {
@@ -105,6 +108,7 @@ pub fn start(
         frames,
         entropy,
         psci,
+        time_at_count_0,
         running: Vec::new(),
         next_cpu: 0,
     };
@@ -248,6 +252,7 @@ impl Guests {
             &self.frames,
             &blocks,
             &mut self.entropy,
+            self.time_at_count_0,
         );
         match made {
             Ok((vm, stage2)) => {
@@ -345,6 +350,7 @@ fn make_vm(
     frames: &Frames,
     blocks: &[PaRange],
     entropy: &mut Source,
+    time_at_count_0: u64,
 ) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
     let kernel = Kernel::identify(config.kernel.bytes, config.load)?;
     let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
@@ -364,6 +370,7 @@ fn make_vm(
         .map_err(|error| refuse!("{error}"))?;
     let memory = GuestMemory::new(ram.start, blocks.to_vec());
     let start = load(config, &kernel, ram, &affinities, &memory, entropy)?;
+    let count = timer::count();
     let vm = Vm::new(Parts {
         name: &config.name,
         host: host.clone(),
@@ -371,8 +378,8 @@ fn make_vm(
         memory,
         stage2: &stage2,
         affinities: &affinities,
-        count: timer::count(),
-        time: 0,
+        count,
+        time: time_at_count_0.saturating_add(host.seconds(count)),
     })?;
     if let Some(boot) = vm.switches.first()
         // A new VM's vCPUs are off: nobody else can have claimed it.
