@@ -16,4 +16,5 @@ pub mod regs;
 pub mod smc;
 pub mod switch;
 pub mod tlb;
+pub mod translate;
 pub mod vectors;

@@ -6,6 +6,7 @@ pub mod encoding;
 pub mod esr;
 pub mod features;
 pub mod gic;
+pub mod instruction;
 pub mod psci;
 pub mod smccc;
 pub mod sysreg;

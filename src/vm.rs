@@ -3,7 +3,9 @@
 mod aarch32;
 mod bus;
 mod counters;
+mod decode;
 pub mod dev;
+mod emulate;
 mod exits;
 mod fault;
 pub mod fdt;

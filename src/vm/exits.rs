@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "the vectors find these by name")]
 
 use super::{
-    bus, fault, psci,
+    bus, emulate, fault, psci,
     smccc::{self, Action, Facts, Workaround},
     system,
     vcpu::{Exit, Vcpu},
@@ -87,12 +87,9 @@ fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
         vcpu.inject_alignment_fault(esr, fault::address());
         return Next::resume(&mut vcpu.frame);
     }
-    if esr.access().is_none() && !esr.is_walk() {
-        vcpu.note_abort(format_args!(
-            "an instruction at {:#x} that can't be emulated accessed {}",
-            vcpu.sysregs().pc(),
-            vcpu.fault_ipa(),
-        ));
+    let class = esr.fault_status() & !0b11;
+    if class == status::TRANSLATION && esr.access().is_none() && !esr.is_walk() {
+        return emulate::device_access(vcpu, esr);
     }
     blame(vcpu, esr, GuestError::ExternalAbort)
 }
