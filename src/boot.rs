@@ -36,12 +36,16 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let mut frames = memory::take(&board, &[Some(image), Some(tree_range), bundle])?;
     stage1::drop_identity_map().map_err(memory::refusal)?;
     let redistributor = devices::start_gic(&board)?;
-    let host = Arc::new(Host::probe(devices::interrupts(&board), redistributor));
+    let host = Arc::new(Host::probe(
+        devices::interrupts(&board),
+        redistributor,
+        |ids| entropy::find(&board, ids),
+    ));
     traps::configure_cpu(host.mode);
     crate::cpu::tlb::invalidate_guests();
     devices::report(&board, &host, &frames);
     let bundle = guests::bundle(bundle)?;
-    let mut entropy = entropy::Source::new(&board.chosen.rng_seed);
+    let mut entropy = entropy::Source::new(&board.chosen.rng_seed, host.entropy);
     let vm = guests::make(&bundle, &host, &mut frames, &mut entropy)?;
     console::enable_input();
     let ending = guests::run(vm);

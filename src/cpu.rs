@@ -12,6 +12,7 @@ pub mod fake;
 pub mod fp;
 pub mod id;
 pub mod local;
+pub mod random;
 pub mod regs;
 pub mod smc;
 pub mod switch;

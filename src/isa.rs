@@ -9,4 +9,5 @@ pub mod gic;
 pub mod instruction;
 pub mod psci;
 pub mod smccc;
+pub mod speculation;
 pub mod sysreg;

@@ -16,10 +16,12 @@ mod inject;
 mod interrupts;
 pub mod memory;
 pub mod psci;
+pub mod pvtime;
 pub mod smccc;
 pub mod sysregs;
 mod system;
 pub mod traps;
+pub mod trng;
 pub mod vcpu;
 
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
     sync::SpinLock,
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
+use core::sync::atomic::AtomicBool;
 use counters::Counters;
 use dev::{pl011::Pl011, pl031::Pl031};
 use fdt::GuestMap;
@@ -36,6 +39,8 @@ use gic::{Gic, Kicks};
 use host::Host;
 use memory::GuestMemory;
 use psci::Switch;
+use pvtime::StolenTime;
+use trng::Generator;
 
 /// One virtual machine: what its vCPUs share.
 pub struct Vm {
@@ -59,6 +64,12 @@ pub struct Vm {
     uart: SpinLock<Pl011>,
     rtc: SpinLock<Pl031>,
     counters: Counters,
+    /// What its guest's TRNG gives.
+    trng: SpinLock<Generator>,
+    /// How long its vCPUs were kept from running.
+    pub stolen_time: StolenTime,
+    /// Whether its guest asked for its memory to be erased at a reset, which it always is.
+    mem_protect: AtomicBool,
 }
 
 /// What a VM is made of.
@@ -79,6 +90,10 @@ pub struct Parts<'a, T: Tables> {
     pub count: u64,
     /// The time of day, in seconds since 1970.
     pub time: u64,
+    /// Its random numbers.
+    pub generator: Generator,
+    /// Where its vCPUs' stolen time is.
+    pub stolen_time: StolenTime,
 }
 
 /// How many SPIs a guest has: QEMU's `virt` uses fewer than 96.
@@ -117,6 +132,9 @@ impl Vm {
             uart: SpinLock::new(Pl011::new()),
             rtc: SpinLock::new(Pl031::new(parts.time, host.seconds(parts.count))),
             counters: Counters::default(),
+            trng: SpinLock::new(parts.generator),
+            stolen_time: parts.stolen_time,
+            mem_protect: AtomicBool::new(false),
             host,
         }))
     }
@@ -136,8 +154,14 @@ impl Vm {
     /// One vCPU runs, on the CPU that asks: it needs no telling.
     fn kick(&self, _kicks: Kicks) {}
 
-    /// Returns whether the guest has RAM at an address.
-    fn has_memory_at(&self, ipa: u64) -> bool {
-        self.memory.contains(Ipa::new(ipa), 1)
+    /// Returns whether all of a range, address and size in bytes, is the guest's RAM.
+    fn has_memory(&self, ipa: u64, size: u64) -> bool {
+        self.memory.contains(Ipa::new(ipa), size)
+    }
+
+    /// Answers a request for random numbers: x0 to x3.
+    fn random(&self, request: trng::Request) -> [u64; 4] {
+        let entropy = self.host.entropy;
+        self.trng.lock().answer(request, || entropy.fresh())
     }
 }

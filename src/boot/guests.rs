@@ -24,6 +24,7 @@ use crate::{
         host::{self, Host},
         image::{Extent, Kernel, Layout},
         memory::GuestMemory,
+        pvtime::{self, StolenTime},
         smccc::Start,
         vcpu::{Exit, Vcpu},
     },
@@ -130,6 +131,7 @@ fn make_vm(
         .map_ram(frames, &[range], &blocks)
         .map_err(|error| refuse!("{error}"))?;
     let memory = GuestMemory::new(ram.start, blocks);
+    let stolen_time = stolen_time(config.cpus, vmid, &mut stage2, frames)?;
     let start = load(config, &kernel, ram, &affinities, &memory, entropy)?;
     let vm = Vm::new(Parts {
         name: &config.name,
@@ -140,6 +142,8 @@ fn make_vm(
         affinities: &affinities,
         count: host::count(),
         time: 0,
+        generator: entropy.generator(),
+        stolen_time,
     })?;
     let mut boot = Vcpu::new(&vm, 0);
     if let Some(switch) = vm.switches.first() {
@@ -156,6 +160,23 @@ fn make_vm(
         boot,
         _stage2: stage2,
     })
+}
+
+/// Gives a VM memory for its vCPUs' stolen time, which its guest may only read.
+fn stolen_time(
+    cpus: u32,
+    vmid: u16,
+    stage2: &mut Stage2<HeapTables<ThisMachine>>,
+    frames: &mut Frames,
+) -> Result<StolenTime, Refusal> {
+    let block = frames
+        .allocate(pvtime::size(cpus), Owner::Vm(vmid))
+        .map_err(|error| refuse!("no memory for its stolen time: {error}"))?;
+    stage2
+        .map_rom(frames, pvtime::place(cpus), block)
+        .map_err(|error| refuse!("{error}"))?;
+    StolenTime::new(cpus, block)
+        .map_err(|error| refuse!("its stolen time can't be written: {error:?}"))
 }
 
 /// Refuses what the file format allows and this version does not do.

@@ -1,6 +1,9 @@
 //! Stage 1 of the loaded guest, walked by the CPU: AT.
 
-#![cfg_attr(target_os = "none", expect(unsafe_code, reason = "AT is an instruction"))]
+#![cfg_attr(
+    target_os = "none",
+    expect(unsafe_code, reason = "AT is an instruction")
+)]
 
 use super::regs;
 use crate::{

@@ -84,7 +84,9 @@ pub(super) fn steps(
     Ok(Steps {
         first: access(transfer.rt),
         second: transfer.rt2.map(access),
-        write_back: transfer.written_back(base).map(|value| (transfer.rn, value)),
+        write_back: transfer
+            .written_back(base)
+            .map(|value| (transfer.rn, value)),
     })
 }
 

@@ -16,11 +16,7 @@ use crate::{
     bits::bit,
     cpu::{switch::Next, translate},
     error::GuestError,
-    isa::{
-        esr::Esr,
-        instruction::decode,
-        sysreg::SysReg,
-    },
+    isa::{esr::Esr, instruction::decode, sysreg::SysReg},
 };
 
 /// Does the load or store to a device behind an abort whose syndrome does not describe it.
@@ -134,4 +130,3 @@ impl Vcpu {
         }
     }
 }
-

@@ -7,15 +7,19 @@
 
 use super::{
     bus, emulate, fault, psci,
-    smccc::{self, Action, Facts, Workaround},
+    smccc::{self, Action, Facts},
     system,
     vcpu::{Exit, Vcpu},
 };
 use crate::{
     cpu::{barrier, switch::Next},
     error::GuestError,
-    isa::esr::{Esr, class, status},
+    isa::{
+        self,
+        esr::{Esr, class, status},
+    },
 };
+use core::sync::atomic::Ordering;
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
@@ -137,15 +141,15 @@ fn call(vcpu: &mut Vcpu, esr: Esr) -> Next {
     let (x0, args) = (x(0), [x(1), x(2), x(3)]);
     let action = if esr.immediate() == 0 {
         let vm = vcpu.vm.clone();
-        let in_memory = |ipa| vm.has_memory_at(ipa);
+        let in_memory = |ipa, size| vm.has_memory(ipa, size);
         smccc::call(
             x0,
             args,
             &Facts {
                 aarch32: false,
                 in_memory: &in_memory,
-                workaround_1: Workaround::Unknown,
-                workaround_3: Workaround::Unknown,
+                workarounds: vm.host.workarounds,
+                stolen_time: vm.stolen_time.address(vcpu.index),
             },
         )
     } else {
@@ -154,22 +158,29 @@ fn call(vcpu: &mut Vcpu, esr: Esr) -> Next {
     perform(vcpu, x0, action)
 }
 
-const NOT_SUPPORTED: u64 = crate::isa::smccc::NOT_SUPPORTED as u64;
+const NOT_SUPPORTED: u64 = isa::smccc::NOT_SUPPORTED as u64;
 
 fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
     let result = match action {
         Action::Return(value) => {
-            if value == NOT_SUPPORTED {
+            if value == NOT_SUPPORTED && !isa::smccc::is_query(function as u32) {
                 vcpu.note_unknown_call(format_args!("no function {function:#x} to call"));
             }
             value
         }
-        Action::ReturnAll(values) => {
-            for (n, value) in (0..).zip(values) {
-                vcpu.frame.write(n, value);
-            }
-            return Next::resume(&mut vcpu.frame);
+        Action::ReturnAll(values) => return return_all(vcpu, values),
+        Action::Random(request) => {
+            let values = vcpu.vm.random(request);
+            return return_all(vcpu, values);
         }
+        Action::MemProtect(on) => vcpu.vm.mem_protect.swap(on, Ordering::Relaxed).into(),
+        Action::SystemSuspend(start) => match vcpu.suspend_system(start) {
+            Ok(()) => {
+                wait_for_interrupt(vcpu);
+                return Next::resume(&mut vcpu.frame);
+            }
+            Err(error) => error.code(),
+        },
         Action::CpuOn { target, start } => {
             psci::answer(psci::cpu_on(&vcpu.vm.switches, target, start), |_| 0)
         }
@@ -187,6 +198,13 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
         Action::SystemReset => return vcpu.leave(Exit::SystemReset),
     };
     vcpu.frame.write(0, result);
+    Next::resume(&mut vcpu.frame)
+}
+
+fn return_all(vcpu: &mut Vcpu, values: [u64; 4]) -> Next {
+    for (n, value) in (0..).zip(values) {
+        vcpu.frame.write(n, value);
+    }
     Next::resume(&mut vcpu.frame)
 }
 

@@ -3,8 +3,11 @@
 use super::sysregs::HostMode;
 use crate::{
     cpu::{id, regs},
-    dev::gic::v3::{self, Redistributor},
-    isa::{encoding::Encoding, features::IdRegs},
+    dev::{
+        entropy::Entropy,
+        gic::v3::{self, Redistributor},
+    },
+    isa::{encoding::Encoding, features::IdRegs, speculation::Workarounds},
     sync::SpinLock,
 };
 
@@ -35,6 +38,10 @@ pub struct Host {
     pub interrupts: Interrupts,
     /// How fast the counter counts, in Hz.
     pub frequency: u64,
+    /// What guests are told of workarounds for what speculation leaks.
+    pub workarounds: Workarounds,
+    /// Where fresh random bits come from.
+    pub entropy: Entropy,
     /// This CPU's redistributor.
     redistributor: SpinLock<Redistributor>,
 }
@@ -58,16 +65,23 @@ pub fn count() -> u64 {
 
 impl Host {
     /// Looks at the CPU this runs on.
-    pub fn probe(interrupts: Interrupts, redistributor: Redistributor) -> Self {
+    pub fn probe(
+        interrupts: Interrupts,
+        redistributor: Redistributor,
+        entropy: impl FnOnce(&IdRegs) -> Entropy,
+    ) -> Self {
         let ids = id::registers();
+        let midr = regs::read::<MIDR_EL1>();
         let e2h = regs::read::<HCR_EL2>() >> 34 & 1;
         Self {
             mode: HostMode {
                 vhe: e2h != 0,
                 features: ids.features(),
             },
+            workarounds: Workarounds::without_mitigation(midr, &ids),
+            entropy: entropy(&ids),
             ids,
-            midr: regs::read::<MIDR_EL1>(),
+            midr,
             priority_bits: 1 + (regs::read::<ICH_VTR_EL2>() >> 29 & 0b111) as u32,
             interrupts,
             frequency: regs::read::<CNTFRQ_EL0>().max(1),
