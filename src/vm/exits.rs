@@ -95,6 +95,16 @@ fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
     if class == status::TRANSLATION && esr.access().is_none() && !esr.is_walk() {
         return emulate::device_access(vcpu, esr);
     }
+    if class == status::PERMISSION && !esr.is_walk() {
+        // HPFAR_EL2 does not hold the page of a permission fault.
+        vcpu.note_abort(format_args!(
+            "what {:#x} leads to may only be read (access from {:#x})",
+            fault::address(),
+            vcpu.sysregs().pc()
+        ));
+        vcpu.inject_external_abort(esr, fault::address());
+        return Next::resume(&mut vcpu.frame);
+    }
     blame(vcpu, esr, GuestError::ExternalAbort)
 }
 
