@@ -108,7 +108,7 @@ impl GuestMemory {
     ///
     /// [`Unreachable`], also for an address that is not a multiple of 8.
     pub fn store(&self, at: Ipa, value: u64) -> Result<(), Unreachable> {
-        let range = self.range(at, 8).filter(|_| at.as_u64() % 8 == 0);
+        let range = self.range(at, 8).filter(|_| at.as_u64().is_multiple_of(8));
         self.each_window(range.ok_or(Unreachable::NotRam)?, |window, _| {
             // SAFETY: the window shows the 8 bytes, aligned as the address is since blocks are
             // whole pages, and there are no references to a guest's memory.

@@ -14,12 +14,12 @@ checks! {
     everywhere pre_indexed_loads;
     everywhere indexed_loads_extend;
     everywhere indexed_stores;
-    everywhere zero_register_indexed;
+    hypervisor("QEMU makes a pair one access") zero_register_indexed;
     everywhere stack_pointer_as_base;
-    everywhere pairs_of_words;
+    hypervisor("QEMU makes a pair one access") pairs_of_words;
     everywhere pairs_of_doublewords;
-    everywhere pairs_move_their_base;
-    everywhere pairs_sign_extend;
+    hypervisor("QEMU makes a pair one access") pairs_move_their_base;
+    hypervisor("QEMU makes a pair one access") pairs_sign_extend;
     everywhere result_of_a_translation_is_kept;
     hypervisor("QEMU's devices take them") what_is_not_emulated_aborts;
     everywhere pair_into_a_hole;
@@ -32,6 +32,12 @@ fn bytes() -> u64 {
     write32(address, 0x8090_a0b0);
     write32(address + 4, 0x1020_3040);
     address
+}
+
+/// The UART's divisor: 16 bits that keep what is written.
+fn halfword() -> u64 {
+    write32(IBRD, 0x8001);
+    IBRD
 }
 
 /// Does one load of `[base]` and returns value and base; both registers start as noise.
@@ -81,7 +87,8 @@ fn post_indexed_loads() -> TestResult {
         load!("ldr {v:w}, [{b}], #-256", at),
         (0x8090_a0b0, at - 256)
     );
-    expect_eq!(load!("ldrh {v:w}, [{b}], #2", at), (0xa0b0, at + 2));
+    let half = halfword();
+    expect_eq!(load!("ldrh {v:w}, [{b}], #2", half), (0x8001, half + 2));
     expect_eq!(load!("ldrb {v:w}, [{b}], #255", at + 3), (0x80, at + 258));
     Ok(())
 }
@@ -103,9 +110,10 @@ fn indexed_loads_extend() -> TestResult {
     let (long, short) = (0xffff_ffff_ffff_ffb0, 0xffff_ffb0);
     expect_eq!(load!("ldrsb {v}, [{b}], #1", at), (long, at + 1));
     expect_eq!(load!("ldrsb {v:w}, [{b}], #1", at), (short, at + 1));
-    let (long, short) = (0xffff_ffff_ffff_8090, 0xffff_8090);
-    expect_eq!(load!("ldrsh {v}, [{b}, #2]!", at), (long, at + 2));
-    expect_eq!(load!("ldrsh {v:w}, [{b}, #2]!", at), (short, at + 2));
+    let half = halfword();
+    let (long, short) = (0xffff_ffff_ffff_8001, 0xffff_8001);
+    expect_eq!(load!("ldrsh {v}, [{b}, #2]!", half - 2), (long, half));
+    expect_eq!(load!("ldrsh {v:w}, [{b}, #2]!", half - 2), (short, half));
     let long = 0xffff_ffff_8090_a0b0;
     expect_eq!(load!("ldrsw {v}, [{b}], #4", at), (long, at + 4));
     Ok(())
@@ -117,13 +125,9 @@ fn indexed_stores() -> TestResult {
     expect_eq!((read32(at), base), (0xf8f8_f8f8, at + 4));
     let base = store!("strb {v:w}, [{b}, #1]! /* {w} */", at, 0xff10_u64, 0_u64);
     expect_eq!((read32(at), base), (0xf8f8_10f8, at + 1));
-    let base = store!(
-        "strh {v:w}, [{b}], #-2 /* {w} */",
-        at + 2,
-        0x2030_u64,
-        0_u64
-    );
-    expect_eq!((read32(at), base), (0x2030_10f8, at));
+    let half = halfword();
+    let base = store!("strh {v:w}, [{b}], #-2 /* {w} */", half, 0x2030_u64, 0_u64);
+    expect_eq!((read32(half), base), (0x2030, half - 2));
     let router = gic::GICD + 0x6000 + 8 * 44;
     write64(router, 0);
     let base = store!(
@@ -191,10 +195,14 @@ fn pairs_of_words() -> TestResult {
 
 fn pairs_of_doublewords() -> TestResult {
     let routers = gic::GICD + 0x6000 + 8 * 44;
-    let own = gic::affinity();
-    store!("stp {v}, {w}, [{b}]", routers, own, 1_u64 << 31);
-    expect_eq!((read64(routers), read64(routers + 8)), (own, 1 << 31));
-    let expected = (own, 1 << 31, routers);
+    // What a router keeps of a CPU that may not be there is the distributor's choice.
+    let kept = [3_u64, 5].map(|cpu| {
+        write64(routers, cpu);
+        read64(routers)
+    });
+    store!("stp {v}, {w}, [{b}]", routers, 3_u64, 5_u64);
+    expect_eq!([read64(routers), read64(routers + 8)], kept);
+    let expected = (kept[0], kept[1], routers);
     expect_eq!(pair!("ldp {v}, {w}, [{b}]", routers), expected);
     store!("stp xzr, xzr, [{b}] /* {v} {w} */", routers, 0_u64, 0_u64);
     expect_eq!((read64(routers), read64(routers + 8)), (0, 0));

@@ -325,7 +325,7 @@ fn stolen_time_is_readable() -> TestResult {
     let address = hvc(PV_TIME_ST, [0; 3])[0];
     expect_eq!(smc(PV_TIME_ST, [0; 3])[0], address);
     let (start, end) = entry::ram();
-    expect!(address % 64 == 0, "it is at {address:#x}");
+    expect!(address.is_multiple_of(64), "it is at {address:#x}");
     expect!(
         !(start..end).contains(&address),
         "it is in RAM, at {address:#x}"
