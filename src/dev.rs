@@ -1,6 +1,7 @@
 //! Drivers for the host's own devices: what EL2 drives itself.
 
 pub mod console;
+pub mod entropy;
 pub mod gic;
 pub mod ns16550;
 pub mod pl011;

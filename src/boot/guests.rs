@@ -27,6 +27,7 @@ use crate::{
         image::{Extent, Kernel, Layout},
         input,
         memory::GuestMemory,
+        pvtime::{self, StolenTime},
         smccc::Start,
         vcpu::Vcpu,
     },
@@ -49,9 +50,15 @@ struct Running {
     vm: Arc<Vm>,
     /// Its place in the bundle's list.
     number: usize,
-    vmid: u16,
     stage2: Stage2<HeapTables<ThisMachine>>,
-    blocks: Vec<PaRange>,
+    memory: Memory,
+}
+
+/// The frames that a VM has.
+struct Memory {
+    vmid: u16,
+    ram: Vec<PaRange>,
+    stolen_time: PaRange,
 }
 
 /// All guests, and what new ones are made of.
@@ -235,22 +242,13 @@ impl Guests {
         let vmid = self.free_vmid()?;
         let config = &self.config.vms[number];
         refuse_unsupported(config)?;
-        let blocks = self
-            .frames
-            .allocate_blocks(config.memory, Owner::Vm(vmid))
-            .map_err(|_| {
-                refuse!(
-                    "it wants {} MiB of RAM, and {} MiB are free",
-                    config.memory >> 20,
-                    self.frames.free_bytes() >> 20
-                )
-            })?;
+        let memory = self.allocate(vmid, config.memory, config.cpus)?;
+        let config = &self.config.vms[number];
         let made = make_vm(
             config,
-            vmid,
+            &memory,
             &self.host,
             &self.frames,
-            &blocks,
             &mut self.entropy,
             self.time_at_count_0,
         );
@@ -260,29 +258,56 @@ impl Guests {
                 let running = Running {
                     vm,
                     number,
-                    vmid,
                     stage2,
-                    blocks,
+                    memory,
                 };
                 Ok((running, vcpus))
             }
             Err(refusal) => {
-                self.give_back(&blocks, vmid);
+                self.give_back(&memory);
                 Err(refusal)
             }
         }
     }
 
+    /// Takes the frames of a VM.
+    fn allocate(&mut self, vmid: u16, size: u64, cpus: u32) -> Result<Memory, Refusal> {
+        let owner = Owner::Vm(vmid);
+        let stolen_time = self
+            .frames
+            .allocate(pvtime::size(cpus), owner)
+            .map_err(|error| refuse!("no memory for its stolen time: {error}"))?;
+        let ram = self.frames.allocate_blocks(size, owner);
+        let memory = Memory {
+            vmid,
+            ram: ram.as_ref().cloned().unwrap_or_default(),
+            stolen_time,
+        };
+        if ram.is_err() {
+            self.give_back(&memory);
+            return Err(refuse!(
+                "it wants {} MiB of RAM, and {} MiB are free",
+                size >> 20,
+                self.frames.free_bytes() >> 20
+            ));
+        }
+        Ok(memory)
+    }
+
     /// Returns a VMID that no VM has. 0 is never used: it is what VTTBR_EL2 holds before the first.
     fn free_vmid(&self) -> Result<u16, Refusal> {
         (1..=u16::MAX)
-            .find(|&vmid| self.running.iter().all(|running| running.vmid != vmid))
+            .find(|&vmid| {
+                self.running
+                    .iter()
+                    .all(|running| running.memory.vmid != vmid)
+            })
             .ok_or_else(|| refuse!("there are as many VMs as there are VMIDs"))
     }
 
-    fn give_back(&mut self, blocks: &[PaRange], vmid: u16) {
-        for &block in blocks {
-            if let Err(error) = self.frames.free(block, Owner::Vm(vmid)) {
+    fn give_back(&mut self, memory: &Memory) {
+        for &block in memory.ram.iter().chain([&memory.stolen_time]) {
+            if let Err(error) = self.frames.free(block, Owner::Vm(memory.vmid)) {
                 log::error!("the RAM at {block} is lost: {error:?}");
             }
         }
@@ -295,14 +320,13 @@ impl Guests {
         let was_in_front = input::reader().is_some_and(|front| Arc::ptr_eq(&front, vm));
         let Running {
             number,
-            vmid,
             stage2,
-            blocks,
+            memory,
             ..
         } = self.running.remove(place);
         // The tables go first: until then a CPU could still reach the frames.
         drop(stage2);
-        self.give_back(&blocks, vmid);
+        self.give_back(&memory);
         match vm.ending() {
             Some(Ending::Reset) => {
                 log::info!("{}: starts anew", vm.name);
@@ -345,10 +369,9 @@ impl Guests {
 
 fn make_vm(
     config: &config::Vm<'_>,
-    vmid: u16,
+    frames_of: &Memory,
     host: &Arc<Host>,
     frames: &Frames,
-    blocks: &[PaRange],
     entropy: &mut Source,
     time_at_count_0: u64,
 ) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
@@ -359,16 +382,21 @@ fn make_vm(
     let ids = &host.ids;
     let support = Support::from_id(ids.get(IdReg::ID_AA64MMFR0), ids.get(IdReg::ID_AA64MMFR1));
     let last = Ipa::new(ram.end().as_u64() - 1);
-    let mut stage2 =
-        Stage2::new(HeapTables::new(), last, vmid, support).map_err(|error| refuse!("{error}"))?;
+    let mut stage2 = Stage2::new(HeapTables::new(), last, frames_of.vmid, support)
+        .map_err(|error| refuse!("{error}"))?;
     let range = IpaRange {
         start: ram.start,
         size: ram.size,
     };
     stage2
-        .map_ram(frames, &[range], blocks)
+        .map_ram(frames, &[range], &frames_of.ram)
         .map_err(|error| refuse!("{error}"))?;
-    let memory = GuestMemory::new(ram.start, blocks.to_vec());
+    let memory = GuestMemory::new(ram.start, frames_of.ram.clone());
+    stage2
+        .map_rom(frames, pvtime::place(config.cpus), frames_of.stolen_time)
+        .map_err(|error| refuse!("{error}"))?;
+    let stolen_time = StolenTime::new(config.cpus, frames_of.stolen_time)
+        .map_err(|error| refuse!("its stolen time can't be written: {error:?}"))?;
     let start = load(config, &kernel, ram, &affinities, &memory, entropy)?;
     let count = timer::count();
     let vm = Vm::new(Parts {
@@ -380,6 +408,8 @@ fn make_vm(
         affinities: &affinities,
         count,
         time: time_at_count_0.saturating_add(host.seconds(count)),
+        generator: entropy.generator(),
+        stolen_time,
     })?;
     if let Some(boot) = vm.switches.first()
         // A new VM's vCPUs are off: nobody else can have claimed it.
