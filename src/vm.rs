@@ -12,6 +12,7 @@ pub mod host;
 pub mod image;
 mod inject;
 mod interrupts;
+pub mod load;
 pub mod memory;
 pub mod psci;
 pub mod smccc;

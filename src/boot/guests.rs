@@ -20,9 +20,10 @@ use crate::{
     refuse,
     vm::{
         Parts, Vm,
-        fdt::{GuestDescription, GuestMap, VIRT, guest_tree},
+        fdt::{GuestDescription, GuestMap, VIRT},
         host::{self, Host},
-        image::{Extent, Kernel, Layout},
+        image::Extent,
+        load::{Files, Plan},
         memory::GuestMemory,
         smccc::Start,
         vcpu::{Exit, Vcpu},
@@ -104,10 +105,11 @@ fn make_vm(
     entropy: &mut Source,
 ) -> Result<Guest, Refusal> {
     refuse_unsupported(config)?;
-    let kernel = Kernel::identify(config.kernel.bytes, config.load)?;
     let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
     let ram = Extent::new(VIRT.ram, config.memory)
         .ok_or_else(|| refuse!("{} bytes of RAM do not fit", config.memory))?;
+    let mpidrs: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
+    let plan = plan(config, ram, &mpidrs, host, entropy)?;
     let blocks = frames
         .allocate_blocks(config.memory, Owner::Vm(vmid))
         .map_err(|_| {
@@ -130,7 +132,7 @@ fn make_vm(
         .map_ram(frames, &[range], &blocks)
         .map_err(|error| refuse!("{error}"))?;
     let memory = GuestMemory::new(ram.start, blocks);
-    let start = load(config, &kernel, ram, &affinities, &memory, entropy)?;
+    let start = load(config, &plan, &memory)?;
     let vm = Vm::new(Parts {
         name: &config.name,
         host: host.clone(),
@@ -166,9 +168,6 @@ fn refuse_unsupported(config: &config::Vm<'_>) -> Result<(), Refusal> {
     if config.aarch32 {
         return Err(refuse!("aarch32 = true is not supported yet"));
     }
-    if config.dtb.is_some() {
-        return Err(refuse!("dtb is not supported yet: the device tree is made"));
-    }
     Ok(())
 }
 
@@ -177,45 +176,36 @@ fn affinity(n: u32) -> Affinity {
     Affinity::new(0, 0, (n >> 4) as u8, (n & 0xf) as u8)
 }
 
-/// Fills a guest's RAM with zeroes, its kernel, ramdisk and device tree.
-fn load(
-    config: &config::Vm<'_>,
-    kernel: &Kernel,
+/// Plans a guest's RAM: its kernel, ramdisk and device tree.
+fn plan<'a>(
+    config: &'a config::Vm<'_>,
     ram: Extent,
-    affinities: &[Affinity],
-    memory: &GuestMemory,
+    affinities: &'a [u64],
+    host: &Host,
     entropy: &mut Source,
-) -> Result<Start, Refusal> {
-    let cpus: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
-    let (rng_seed, kaslr_seed) = (entropy.bytes(), entropy.number());
-    let ramdisk = config.ramdisk.map_or(&[][..], |file| file.bytes);
-    let tree = |ramdisk| {
-        guest_tree(&GuestDescription {
+) -> Result<Plan<'a>, Refusal> {
+    let files = Files {
+        kernel: config.kernel.bytes,
+        load: config.load,
+        ramdisk: config.ramdisk.map_or(&[][..], |file| file.bytes),
+        dtb: config.dtb.map(|file| file.bytes),
+        description: GuestDescription {
             map: MAP,
-            cpus: &cpus,
+            cpus: affinities,
             ram,
             bootargs: &config.bootargs,
-            ramdisk,
-            rng_seed,
-            kaslr_seed,
-        })
+            ramdisk: None,
+            rng_seed: entropy.bytes(),
+            kaslr_seed: entropy.number(),
+        },
     };
-    // A tree's length does not depend on the numbers in it.
-    let placeholder = (!ramdisk.is_empty()).then_some(ram);
-    let length = tree(placeholder).len() as u64;
-    let layout = Layout::plan(ram, kernel, ramdisk.len() as u64, length)?;
-    let unreachable = |error| refuse!("its RAM can't be written: {error:?}");
-    memory.zero().map_err(unreachable)?;
-    memory
-        .write(layout.kernel.start, config.kernel.bytes)
-        .map_err(unreachable)?;
-    if let Some(place) = layout.ramdisk {
-        memory.write(place.start, ramdisk).map_err(unreachable)?;
-    }
-    memory
-        .write(layout.tree.start, &tree(layout.ramdisk))
-        .map_err(unreachable)?;
-    memory.clean().map_err(unreachable)?;
+    Plan::new(&files, host.ids.for_guest(0).get(IdReg::ID_AA64MMFR0))
+}
+
+/// Fills a guest's RAM as planned.
+fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Result<Start, Refusal> {
+    plan.fill(memory)?;
+    let layout = plan.layout;
     log::info!(
         "vm.{}: {} MiB, kernel at {}, device tree at {}",
         config.name,
