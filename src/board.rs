@@ -14,6 +14,7 @@ pub mod fdt;
 pub mod firmware;
 pub mod gic;
 pub mod memory;
+pub mod modules;
 pub mod timer;
 mod tree;
 pub mod uart;
@@ -42,7 +43,8 @@ pub struct Board {
     pub ram: Vec<PaRange>,
     /// RAM nobody has reserved: whole pages, sorted, apart from each other.
     ///
-    /// The bundle, the tree itself and the hypervisor's image are still in it.
+    /// The modules of [`guests`](Self::guests) are not in it; the bundle, the tree itself and
+    /// the hypervisor's image still are.
     pub usable_ram: Vec<PaRange>,
     /// The CPUs in the order of the tree.
     pub cpus: Vec<Cpu>,
@@ -56,6 +58,8 @@ pub struct Board {
     pub uart: Option<Uart>,
     /// What the loader left.
     pub chosen: Chosen,
+    /// The guests that the loader put into memory one by one, and why some can't be had.
+    pub guests: Vec<Result<modules::Guest, Refusal>>,
 }
 
 impl Board {
@@ -68,6 +72,7 @@ impl Board {
     pub fn from_fdt(tree: &CheckedTree<'_>) -> Result<Self, Refusal> {
         let tree = Tree::read(tree)?;
         let ram = memory::ram(&tree)?;
+        let guests = modules::find(&tree, &ram);
         let (gic, gic_node) = gic::find(&tree)?;
         let board = Self {
             model: tree
@@ -75,7 +80,8 @@ impl Board {
                 .text("model")
                 .unwrap_or("unknown machine")
                 .to_string(),
-            usable_ram: memory::usable(&tree, &ram)?,
+            usable_ram: modules::spare(memory::usable(&tree, &ram)?, &guests),
+            guests,
             ram,
             cpus: cpus::find(&tree)?,
             timer: timer::find(&tree, gic_node)?,

@@ -40,7 +40,7 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     traps::configure_cpu(host.mode);
     crate::cpu::tlb::invalidate_guests();
     devices::report(&board, &host, &frames);
-    let bundle = guests::bundle(bundle)?;
+    let bundle = guests::bundle(&board)?;
     let mut entropy = entropy::Source::new(&board.chosen.rng_seed);
     let vm = guests::make(&bundle, &host, &mut frames, &mut entropy)?;
     console::enable_input();

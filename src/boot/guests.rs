@@ -2,8 +2,9 @@
 
 use super::{entropy::Source, memory};
 use crate::{
-    addr::{Ipa, PaRange, Va},
-    config::{self, Config},
+    addr::{Ipa, Va},
+    board::Board,
+    config::{self, Config, sources},
     cpu::{barrier, tlb},
     error::Refusal,
     isa::{
@@ -40,15 +41,19 @@ pub enum Ending {
     Reset,
 }
 
-/// Reads the bundle that the boot loader put into memory.
-pub fn bundle(range: Option<PaRange>) -> Result<Config<'static>, Refusal> {
-    let range = range.ok_or_else(|| {
-        refuse!(
-            "no bundle: hand one over as the initial ramdisk (scripts/bundle makes it; -initrd in QEMU)"
-        )
+/// Reads what VMs there are; says what is wrong with those that can't be had.
+pub fn bundle(board: &Board) -> Result<Config<'static>, Refusal> {
+    let config = sources::read(board, |range| {
+        stage1::map_boot_data(range).map_err(memory::refusal)
     })?;
-    let bytes = stage1::map_boot_data(range).map_err(memory::refusal)?;
-    Config::from_bundle(bytes)
+    config.notes.iter().for_each(|note| log::warn!("{note}"));
+    for refusal in &config.refused {
+        log::error!("{refusal}");
+    }
+    if config.vms.is_empty() {
+        return Err(refuse!("no VM can be started"));
+    }
+    Ok(config)
 }
 
 /// A VM and its vCPU that is on.
