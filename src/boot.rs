@@ -1,19 +1,21 @@
 //! Start-up, as one list: from the device tree to running guests.
 
+mod cpus;
 mod devices;
 mod entropy;
-mod guests;
+pub mod guests;
 mod memory;
 mod tree;
 
 use crate::{
     addr::{Pa, PaRange},
     board::Board,
+    cpu::tlb,
     dev::console,
     error::Refusal,
     isa::descriptor::stage1::Regime,
     mem::stage1,
-    vm::{host::Host, traps},
+    vm::host::Host,
 };
 use alloc::sync::Arc;
 use core::convert::Infallible;
@@ -33,19 +35,23 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     devices::start_console(&board)?;
     log::info!("Entresol {} on {}", env!("CARGO_PKG_VERSION"), board.model);
     let bundle = board.chosen.initrd;
-    let mut frames = memory::take(&board, &[Some(image), Some(tree_range), bundle])?;
+    let frames = memory::take(&board, &[Some(image), Some(tree_range), bundle])?;
+    let cpus = devices::start_gic(&board, &cpus::affinities(&board))?;
+    let host = Arc::new(Host::probe(devices::interrupts(&board), cpus));
+    tlb::invalidate_guests();
+    cpus::start(&board, &host)?;
     stage1::drop_identity_map().map_err(memory::refusal)?;
-    let redistributor = devices::start_gic(&board)?;
-    let host = Arc::new(Host::probe(devices::interrupts(&board), redistributor));
-    traps::configure_cpu(host.mode);
-    crate::cpu::tlb::invalidate_guests();
     devices::report(&board, &host, &frames);
-    let bundle = guests::bundle(&board)?;
-    let mut entropy = entropy::Source::new(&board.chosen.rng_seed);
-    let vm = guests::make(&bundle, &host, &mut frames, &mut entropy)?;
+    let config = guests::bundle(&board)?;
+    let entropy = entropy::Source::new(&board.chosen.rng_seed);
+    guests::start(config, &host, frames, entropy, devices::psci(&board))?;
     console::enable_input();
-    let ending = guests::run(vm);
-    devices::end(&board, ending)
+    cpus::run(&host)
+}
+
+/// Where every CPU but the first comes to Rust.
+pub fn start_secondary() -> ! {
+    cpus::secondary()
 }
 
 /// Says why the hypervisor does not go on, and halts.

@@ -13,7 +13,10 @@ pub mod fp;
 pub mod id;
 pub mod local;
 pub mod regs;
+#[cfg(target_os = "none")]
+pub mod secondary;
 pub mod smc;
 pub mod switch;
+pub mod timer;
 pub mod tlb;
 pub mod vectors;

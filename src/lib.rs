@@ -39,7 +39,10 @@ pub mod board;
 pub mod vm;
 
 pub mod config;
+pub mod sched;
 
 #[cfg(target_os = "none")]
 pub mod boot;
+#[cfg(target_os = "none")]
+pub mod console;
 pub mod trace;

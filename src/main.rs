@@ -18,6 +18,12 @@ mod symbols {
 
     // SAFETY: no other symbol has this name.
     #[unsafe(no_mangle)]
+    extern "C" fn hypervisor_secondary() -> ! {
+        boot::start_secondary()
+    }
+
+    // SAFETY: no other symbol has this name.
+    #[unsafe(no_mangle)]
     extern "C" fn hypervisor_at_el1(tree: u64, image: u64) -> ! {
         boot::refuse_el1(tree, image)
     }

@@ -80,27 +80,10 @@ fn backtrace(pc: u64, frame: u64) {
     }
 }
 
-/// Reads the frame record at `frame` when it lies on a stack of EL2.
+/// Reads the frame record at `frame` when it lies on a stack of this CPU.
 #[cfg(target_os = "none")]
 fn record_at(frame: u64) -> Option<(u64, u64)> {
-    unsafe extern "C" {
-        static __emergency_stack_bottom: u8;
-        static __emergency_stack_top: u8;
-        static __boot_stack_bottom: u8;
-        static __boot_stack_top: u8;
-    }
-    let stacks = [
-        (
-            &raw const __emergency_stack_bottom as u64,
-            &raw const __emergency_stack_top as u64,
-        ),
-        (
-            &raw const __boot_stack_bottom as u64,
-            &raw const __boot_stack_top as u64,
-        ),
-    ];
-    let inside = |&(bottom, top): &(u64, u64)| bottom <= frame && frame <= top - 16;
-    if !frame.is_multiple_of(16) || !stacks.iter().any(inside) {
+    if !frame.is_multiple_of(16) || !local::this().is_on_stack(frame) {
         return None;
     }
     let record = frame as *const [u64; 2];

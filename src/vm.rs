@@ -11,11 +11,14 @@ pub mod gic;
 pub mod host;
 pub mod image;
 mod inject;
+pub mod input;
 mod interrupts;
 pub mod load;
 pub mod memory;
 pub mod psci;
+mod requests;
 pub mod smccc;
+pub mod stats;
 pub mod sysregs;
 mod system;
 pub mod traps;
@@ -23,18 +26,23 @@ pub mod vcpu;
 
 use crate::{
     addr::Ipa,
+    dev::console::Port,
     isa::{affinity::Affinity, features::IdRegs},
     mem::{stage2::Stage2, table::Tables},
     sync::SpinLock,
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use counters::Counters;
 use dev::{pl011::Pl011, pl031::Pl031};
 use fdt::GuestMap;
-use gic::{Gic, Kicks};
+use gic::Gic;
 use host::Host;
 use memory::GuestMemory;
 use psci::Switch;
+pub use requests::Ending;
+use requests::{Course, Doorbell};
+use stats::Published;
 
 /// One virtual machine: what its vCPUs share.
 pub struct Vm {
@@ -57,6 +65,15 @@ pub struct Vm {
     gic: SpinLock<Gic>,
     uart: SpinLock<Pl011>,
     rtc: SpinLock<Pl031>,
+    /// Its end of the console.
+    pub port: Port,
+    stats: Box<[Published]>,
+    bells: Box<[Doorbell]>,
+    course: Course,
+    /// How many of its vCPUs are in some CPU's care.
+    cared_for: AtomicUsize,
+    /// Which vCPU ran last on each CPU, plus 1.
+    last_on: Box<[AtomicUsize]>,
     counters: Counters,
 }
 
@@ -115,9 +132,44 @@ impl Vm {
             gic: SpinLock::new(gic),
             uart: SpinLock::new(Pl011::new()),
             rtc: SpinLock::new(Pl031::new(parts.time, host.seconds(parts.count))),
+            bells: parts.affinities.iter().map(|_| Doorbell::new()).collect(),
+            port: Port::new(parts.name),
+            stats: parts
+                .affinities
+                .iter()
+                .map(|_| Published::default())
+                .collect(),
+            course: Course::new(),
+            cared_for: AtomicUsize::new(parts.affinities.len()),
+            last_on: host.cpus.iter().map(|_| AtomicUsize::new(0)).collect(),
             counters: Counters::default(),
             host,
         }))
+    }
+
+    /// Returns VTTBR_EL2.
+    pub const fn vttbr(&self) -> u64 {
+        self.stage2.0
+    }
+
+    /// Returns the counts of its vCPUs.
+    pub fn stats(&self) -> &[Published] {
+        &self.stats
+    }
+
+    /// Notes that a CPU gave up one of the vCPUs; returns whether it was the last.
+    pub fn lose_vcpu(&self) -> bool {
+        self.cared_for.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Notes that a vCPU is about to run on a CPU; returns whether a sibling was the last to, whose
+    /// translations it must not meet: siblings share a VMID, but not what they map.
+    pub fn note_run(&self, cpu: usize, vcpu: usize) -> bool {
+        let now = vcpu + 1;
+        self.last_on.get(cpu).is_some_and(|last| {
+            let before = last.swap(now, Ordering::Relaxed);
+            before != 0 && before != now
+        })
     }
 
     const fn stage2_registers(&self) -> (u64, u64) {
@@ -129,11 +181,6 @@ impl Vm {
             .get(index)
             .map_or(Affinity::default(), Switch::affinity)
     }
-
-    /// Tells the CPUs of these vCPUs that there is something for them.
-    ///
-    /// One vCPU runs, on the CPU that asks: it needs no telling.
-    fn kick(&self, _kicks: Kicks) {}
 
     /// Returns whether the guest has RAM at an address.
     fn has_memory_at(&self, ipa: u64) -> bool {

@@ -1,10 +1,10 @@
 //! The host's devices at start-up: console, interrupt controller, firmware.
 
-use super::{guests::Ending, memory::mebibytes, tree};
+use super::{cpus, memory::mebibytes, tree};
 use crate::{
     addr::{Pa, PaRange},
     board::{self, Board, firmware, gic::Gic, uart::UartKind},
-    cpu::{barrier, regs},
+    cpu::regs,
     dev::{
         Uart, console,
         gic::v3::{self, Distributor, Redistributor, Region},
@@ -17,10 +17,10 @@ use crate::{
     mem::{frames::Frames, stage1},
     mmio::Mmio,
     refuse,
-    vm::host::{Host, Interrupts},
+    sync::SpinLock,
+    vm::host::{Host, Interrupts, KICK, PhysicalCpu},
 };
 use alloc::vec::Vec;
-use core::convert::Infallible;
 
 fn map(registers: PaRange, what: &str) -> Result<Mmio, Refusal> {
     stage1::map_device(registers)
@@ -81,8 +81,8 @@ pub fn start_last_resort_console(tree: Pa) {
     let _ = install(&uart);
 }
 
-/// Starts the interrupt controller for this CPU, and returns its redistributor.
-pub fn start_gic(board: &Board) -> Result<Redistributor, Refusal> {
+/// Starts the interrupt controller, this CPU's interface to it, and the parts of all CPUs.
+pub fn start_gic(board: &Board, cpus: &[Affinity]) -> Result<Vec<PhysicalCpu>, Refusal> {
     let Gic::V3 {
         distributor,
         redistributors,
@@ -94,9 +94,8 @@ pub fn start_gic(board: &Board) -> Result<Redistributor, Refusal> {
             "the machine has a GICv2, and only GICv3 is supported yet: start QEMU with gic-version=3"
         ));
     };
-    let cpu = this_cpu();
     let mut distributor = Distributor::new(map(*distributor, "GIC distributor")?)?;
-    distributor.init(cpu)?;
+    distributor.init(this_cpu())?;
     let stride = redistributor_stride.map(|bytes| bytes as usize);
     let regions = redistributors
         .iter()
@@ -105,22 +104,42 @@ pub fn start_gic(board: &Board) -> Result<Redistributor, Refusal> {
             Ok(Region { registers, stride })
         })
         .collect::<Result<Vec<_>, Refusal>>()?;
-    let mut redistributor = Redistributor::find(&regions, cpu)?;
-    redistributor.init()?;
-    v3::init_cpu_interface()?;
     let interrupts = interrupts(board);
-    for ppi in [
-        interrupts.virtual_timer,
-        interrupts.physical_timer,
-        interrupts.maintenance,
-    ] {
-        redistributor.set_priority(ppi, PRIORITY);
-        redistributor.enable(ppi);
-    }
+    let cpus = cpus
+        .iter()
+        .map(|&affinity| {
+            Ok(PhysicalCpu {
+                affinity,
+                redistributor: SpinLock::new(redistributor(&regions, affinity, &interrupts)?),
+            })
+        })
+        .collect::<Result<Vec<_>, Refusal>>()?;
+    v3::init_cpu_interface()?;
     if let Some(spi) = interrupts.console.and_then(|intid| distributor.spi(intid)) {
         distributor.set_priority(spi, PRIORITY);
-        distributor.route(spi, cpu);
+        distributor.route(spi, this_cpu());
         distributor.enable(spi);
+    }
+    Ok(cpus)
+}
+
+/// Finds a CPU's redistributor and lets through what EL2 takes.
+fn redistributor(
+    regions: &[Region],
+    cpu: Affinity,
+    interrupts: &Interrupts,
+) -> Result<Redistributor, Refusal> {
+    let mut redistributor = Redistributor::find(regions, cpu)?;
+    redistributor.init()?;
+    for intid in [
+        KICK,
+        interrupts.virtual_timer,
+        interrupts.physical_timer,
+        interrupts.hypervisor_timer,
+        interrupts.maintenance,
+    ] {
+        redistributor.set_priority(intid, PRIORITY);
+        redistributor.enable(intid);
     }
     Ok(redistributor)
 }
@@ -130,7 +149,8 @@ const PRIORITY: u8 = 0x80;
 
 const MPIDR_EL1: u32 = Encoding::new(3, 0, 0, 0, 5).iss();
 
-fn this_cpu() -> Affinity {
+/// Returns which CPU this is.
+pub fn this_cpu() -> Affinity {
     Affinity::from_mpidr(regs::read::<MPIDR_EL1>())
 }
 
@@ -141,6 +161,7 @@ pub fn interrupts(board: &Board) -> Interrupts {
         virtual_timer: board.timer.virtual_,
         physical_timer: board.timer.physical.unwrap_or(ARCHITECTED_PHYSICAL_TIMER),
         maintenance,
+        hypervisor_timer: board.timer.hypervisor_physical,
         console: board.uart.as_ref().and_then(|uart| uart.interrupt),
     }
 }
@@ -150,10 +171,10 @@ const ARCHITECTED_PHYSICAL_TIMER: u32 = 30;
 
 /// Says what was found.
 pub fn report(board: &Board, host: &Host, frames: &Frames) {
+    let online = cpus::online();
     log::info!(
-        "{} CPU{}, {} MiB of RAM, {} MiB for guests, counter at {} Hz, E2H={}",
-        board.cpus.len(),
-        if board.cpus.len() == 1 { "" } else { "s" },
+        "{online} CPU{}, {} MiB of RAM, {} MiB for guests, counter at {} Hz, E2H={}",
+        if online == 1 { "" } else { "s" },
         mebibytes(&board.ram),
         frames.free_bytes() >> 20,
         host.frequency,
@@ -161,28 +182,11 @@ pub fn report(board: &Board, host: &Host, frames: &Frames) {
     );
 }
 
-/// Ends the machine, as its guests ended.
-pub fn end(board: &Board, ending: Ending) -> Result<Infallible, Refusal> {
-    let psci = board.psci.as_ref().map(|psci| {
-        Psci::new(match psci.conduit {
-            firmware::Conduit::Hvc => Conduit::Hvc,
-            firmware::Conduit::Smc => Conduit::Smc,
-        })
-    });
-    barrier::dsb_sy();
-    match (ending, psci) {
-        (Ending::Off, Some(psci)) => {
-            log::info!("no guest is left: powering off");
-            let error = psci.system_off();
-            Err(refuse!("the firmware does not power off: {error:?}"))
-        }
-        (Ending::Reset, Some(psci)) => {
-            log::info!("the guest asked for a reset: resetting the machine");
-            let error = psci.system_reset();
-            Err(refuse!("the firmware does not reset: {error:?}"))
-        }
-        (_, None) => Err(refuse!(
-            "no guest is left, and there is no firmware to power off by"
-        )),
-    }
+/// Returns a client of the firmware's power interface.
+pub fn psci(board: &Board) -> Option<Psci> {
+    let psci = board.psci.as_ref()?;
+    Some(Psci::new(match psci.conduit {
+        firmware::Conduit::Hvc => Conduit::Hvc,
+        firmware::Conduit::Smc => Conduit::Smc,
+    }))
 }

@@ -1,6 +1,6 @@
 //! Random numbers for guests: a ChaCha20 generator, seeded by the boot loader.
 
-use crate::vm::host;
+use crate::cpu::timer;
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng, SeedableRng},
@@ -19,7 +19,7 @@ impl Source {
         for (n, &byte) in rng_seed.iter().enumerate() {
             seed[n % 32] ^= byte;
         }
-        for (byte, count) in seed.iter_mut().zip(host::count().to_le_bytes()) {
+        for (byte, count) in seed.iter_mut().zip(timer::count().to_le_bytes()) {
             *byte ^= count;
         }
         Self(ChaCha20Rng::from_seed(seed))

@@ -1,11 +1,12 @@
 //! Guests: from the bundle's list to running vCPUs.
 
-use super::{entropy::Source, memory};
+use super::{cpus, entropy::Source, memory};
 use crate::{
-    addr::{Ipa, Va},
+    addr::{Ipa, PaRange, Va},
     board::Board,
     config::{self, Config, sources},
-    cpu::{barrier, tlb},
+    cpu::{barrier, timer, tlb},
+    dev::{console, psci::Psci},
     error::Refusal,
     isa::{
         affinity::Affinity,
@@ -19,27 +20,20 @@ use crate::{
         table::heap_tables::{HeapTables, Machine},
     },
     refuse,
+    sync::SpinLock,
     vm::{
-        Parts, Vm,
+        Ending, Parts, Vm,
         fdt::{GuestDescription, GuestMap, VIRT},
-        host::{self, Host},
+        host::Host,
         image::Extent,
+        input,
         load::{Files, Plan},
         memory::GuestMemory,
         smccc::Start,
-        vcpu::{Exit, Vcpu},
+        vcpu::Vcpu,
     },
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-
-/// How the last guest ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// It turned itself off, or was stopped.
-    Off,
-    /// It asked for a reset.
-    Reset,
-}
 
 /// Reads what VMs there are; says what is wrong with those that can't be had.
 pub fn bundle(board: &Board) -> Result<Config<'static>, Refusal> {
@@ -56,13 +50,29 @@ pub fn bundle(board: &Board) -> Result<Config<'static>, Refusal> {
     Ok(config)
 }
 
-/// A VM and its vCPU that is on.
-pub struct Guest {
+/// A VM that runs, and what has to be given back when it ends.
+struct Running {
     vm: Arc<Vm>,
-    boot: Box<Vcpu>,
-    /// Kept for as long as the VM may run.
-    _stage2: Stage2<HeapTables<ThisMachine>>,
+    /// Its place in the bundle's list.
+    number: usize,
+    vmid: u16,
+    stage2: Stage2<HeapTables<ThisMachine>>,
+    blocks: Vec<PaRange>,
 }
+
+/// All guests, and what new ones are made of.
+struct Guests {
+    config: Config<'static>,
+    host: Arc<Host>,
+    frames: Frames,
+    entropy: Source,
+    psci: Option<Psci>,
+    running: Vec<Running>,
+    /// The CPU that the next vCPU goes to when its owner did not say.
+    next_cpu: usize,
+}
+
+static GUESTS: SpinLock<Option<Guests>> = SpinLock::new(None);
 
 /// The machine's physical addresses and TLBs, for guests' tables.
 pub struct ThisMachine;
@@ -85,45 +95,268 @@ impl Machine for ThisMachine {
     }
 }
 
-/// Makes the VM that the bundle describes.
-pub fn make(
-    bundle: &Config<'_>,
+/// Makes the VMs of the bundle and starts them. Those that can't be made are left out, with a line
+/// each; with none left there is a refusal.
+pub fn start(
+    config: Config<'static>,
     host: &Arc<Host>,
-    frames: &mut Frames,
-    entropy: &mut Source,
-) -> Result<Guest, Refusal> {
-    let [config] = bundle.vms.as_slice() else {
-        return Err(refuse!(
-            "vms.toml describes {} VMs, and only one can run yet: leave one [vm.*] table",
-            bundle.vms.len()
-        ));
+    frames: Frames,
+    entropy: Source,
+    psci: Option<Psci>,
+) -> Result<(), Refusal> {
+    let count = config.vms.len();
+    let mut guests = Guests {
+        config,
+        host: host.clone(),
+        frames,
+        entropy,
+        psci,
+        running: Vec::new(),
+        next_cpu: 0,
     };
-    make_vm(config, 1, host, frames, entropy)
-        .map_err(|refusal| refuse!("vm.{}: {refusal}", config.name))
+    for number in 0..count {
+        if let Err(refusal) = guests.start(number) {
+            log::error!("{refusal}");
+        }
+    }
+    if guests.running.is_empty() {
+        return Err(refuse!("no guest could be started"));
+    }
+    *GUESTS.lock() = Some(guests);
+    Ok(())
+}
+
+/// Clears up after a VM whose last vCPU stopped: starts it anew if it asked for that, and turns the
+/// machine off after the last.
+pub fn ended(vm: &Arc<Vm>) {
+    let mut guests = GUESTS.lock();
+    if let Some(guests) = guests.as_mut() {
+        guests.ended(vm);
+    }
+}
+
+fn with<R>(f: impl FnOnce(&mut Guests) -> Result<R, Refusal>) -> Result<R, Refusal> {
+    match GUESTS.lock().as_mut() {
+        Some(guests) => f(guests),
+        None => Err(refuse!("the VMs are being made")),
+    }
+}
+
+/// Returns the VMs that run.
+pub fn running() -> Vec<Arc<Vm>> {
+    with(|guests| Ok(guests.running.iter().map(|r| r.vm.clone()).collect())).unwrap_or_default()
+}
+
+/// Returns the VM of this name, if it runs.
+pub fn named(name: &str) -> Option<Arc<Vm>> {
+    running().into_iter().find(|vm| vm.name == name)
+}
+
+fn end(name: &str, ending: Ending) -> Result<(), Refusal> {
+    let vm = named(name).ok_or_else(|| refuse!("no VM named {name:?} runs"))?;
+    vm.end(ending);
+    Ok(())
+}
+
+/// Stops a VM.
+///
+/// # Errors
+///
+/// A refusal when it does not run.
+pub fn stop(name: &str) -> Result<(), Refusal> {
+    end(name, Ending::Off)
+}
+
+/// Stops a VM and starts it anew.
+///
+/// # Errors
+///
+/// A refusal when it does not run.
+pub fn restart(name: &str) -> Result<(), Refusal> {
+    end(name, Ending::Reset)
+}
+
+/// Stops all VMs; with the last, the machine goes off.
+pub fn stop_all() {
+    for vm in running() {
+        vm.end(Ending::Off);
+    }
+}
+
+/// Starts a VM of the bundle that does not run.
+///
+/// # Errors
+///
+/// A refusal when there is none of this name, when it runs, or when it can't be made.
+pub fn start_by_name(name: &str) -> Result<(), Refusal> {
+    with(|guests| {
+        let mut vms = guests.config.vms.iter();
+        let number = vms
+            .position(|vm| vm.name == name)
+            .ok_or_else(|| refuse!("the bundle has no VM named {name:?}"))?;
+        if guests
+            .running
+            .iter()
+            .any(|running| running.number == number)
+        {
+            return Err(refuse!("{name} runs already"));
+        }
+        guests.start(number)
+    })
+}
+
+impl Guests {
+    fn start(&mut self, number: usize) -> Result<(), Refusal> {
+        let name = self.config.vms[number].name.clone();
+        let (running, vcpus) = self
+            .make(number)
+            .map_err(|refusal| refuse!("vm.{name}: {refusal}"))?;
+        if input::reader().is_none() {
+            input::give_to(&running.vm, false);
+        }
+        self.running.push(running);
+        console::show_names(self.running.len() > 1);
+        let pins = self.config.vms[number].pin.clone();
+        for (n, vcpu) in vcpus.into_iter().enumerate() {
+            let cpu = match pins.get(n) {
+                Some(&pin) => pin as usize,
+                None => self.any_cpu(),
+            };
+            cpus::hand_over(&self.host, cpu, vcpu);
+        }
+        Ok(())
+    }
+
+    fn any_cpu(&mut self) -> usize {
+        let cpu = self.next_cpu;
+        self.next_cpu = (cpu + 1) % cpus::online();
+        cpu
+    }
+
+    fn make(&mut self, number: usize) -> Result<(Running, Vec<Box<Vcpu>>), Refusal> {
+        let vmid = self.free_vmid()?;
+        let config = &self.config.vms[number];
+        refuse_unsupported(config)?;
+        let blocks = self
+            .frames
+            .allocate_blocks(config.memory, Owner::Vm(vmid))
+            .map_err(|_| {
+                refuse!(
+                    "it wants {} MiB of RAM, and {} MiB are free",
+                    config.memory >> 20,
+                    self.frames.free_bytes() >> 20
+                )
+            })?;
+        let made = make_vm(
+            config,
+            vmid,
+            &self.host,
+            &self.frames,
+            &blocks,
+            &mut self.entropy,
+        );
+        match made {
+            Ok((vm, stage2)) => {
+                let vcpus = (0..vm.switches.len()).map(|n| Vcpu::new(&vm, n)).collect();
+                let running = Running {
+                    vm,
+                    number,
+                    vmid,
+                    stage2,
+                    blocks,
+                };
+                Ok((running, vcpus))
+            }
+            Err(refusal) => {
+                self.give_back(&blocks, vmid);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Returns a VMID that no VM has. 0 is never used: it is what VTTBR_EL2 holds before the first.
+    fn free_vmid(&self) -> Result<u16, Refusal> {
+        (1..=u16::MAX)
+            .find(|&vmid| self.running.iter().all(|running| running.vmid != vmid))
+            .ok_or_else(|| refuse!("there are as many VMs as there are VMIDs"))
+    }
+
+    fn give_back(&mut self, blocks: &[PaRange], vmid: u16) {
+        for &block in blocks {
+            if let Err(error) = self.frames.free(block, Owner::Vm(vmid)) {
+                log::error!("the RAM at {block} is lost: {error:?}");
+            }
+        }
+    }
+
+    fn ended(&mut self, vm: &Arc<Vm>) {
+        let Some(place) = self.running.iter().position(|r| Arc::ptr_eq(&r.vm, vm)) else {
+            return;
+        };
+        let was_in_front = input::reader().is_some_and(|front| Arc::ptr_eq(&front, vm));
+        let Running {
+            number,
+            vmid,
+            stage2,
+            blocks,
+            ..
+        } = self.running.remove(place);
+        // The tables go first: until then a CPU could still reach the frames.
+        drop(stage2);
+        self.give_back(&blocks, vmid);
+        match vm.ending() {
+            Some(Ending::Reset) => {
+                log::info!("{}: starts anew", vm.name);
+                if let Err(refusal) = self.start(number) {
+                    log::error!("{refusal}");
+                }
+            }
+            Some(Ending::Crash) => log::info!("{}: stays stopped", vm.name),
+            _ => log::info!("{}: powered off", vm.name),
+        }
+        if self.running.is_empty() {
+            return self.power_off();
+        }
+        if was_in_front {
+            self.choose_front(&vm.name);
+        }
+        console::show_names(self.running.len() > 1);
+    }
+
+    /// Brings a VM to the front after the one that was there ended: the same started anew, or the
+    /// first.
+    fn choose_front(&self, name: &str) {
+        let same = self.running.iter().find(|running| running.vm.name == name);
+        if let Some(next) = same.or(self.running.first()) {
+            input::give_to(&next.vm, false);
+        }
+    }
+
+    fn power_off(&self) {
+        log::info!("no guest is left: powering off");
+        match self.psci {
+            Some(psci) => {
+                let error = psci.system_off();
+                log::error!("the firmware does not power off: {error:?}");
+            }
+            None => log::error!("there is no firmware to power off by"),
+        }
+    }
 }
 
 fn make_vm(
     config: &config::Vm<'_>,
     vmid: u16,
     host: &Arc<Host>,
-    frames: &mut Frames,
+    frames: &Frames,
+    blocks: &[PaRange],
     entropy: &mut Source,
-) -> Result<Guest, Refusal> {
-    refuse_unsupported(config)?;
+) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
     let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
     let ram = Extent::new(VIRT.ram, config.memory)
         .ok_or_else(|| refuse!("{} bytes of RAM do not fit", config.memory))?;
     let mpidrs: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
     let plan = plan(config, ram, &mpidrs, host, entropy)?;
-    let blocks = frames
-        .allocate_blocks(config.memory, Owner::Vm(vmid))
-        .map_err(|_| {
-            refuse!(
-                "it wants {} MiB of RAM, and {} MiB are free",
-                config.memory >> 20,
-                frames.free_bytes() >> 20
-            )
-        })?;
     let ids = &host.ids;
     let support = Support::from_id(ids.get(IdReg::ID_AA64MMFR0), ids.get(IdReg::ID_AA64MMFR1));
     let last = Ipa::new(ram.end().as_u64() - 1);
@@ -134,9 +367,9 @@ fn make_vm(
         size: ram.size,
     };
     stage2
-        .map_ram(frames, &[range], &blocks)
+        .map_ram(frames, &[range], blocks)
         .map_err(|error| refuse!("{error}"))?;
-    let memory = GuestMemory::new(ram.start, blocks);
+    let memory = GuestMemory::new(ram.start, blocks.to_vec());
     let start = load(config, &plan, &memory)?;
     let vm = Vm::new(Parts {
         name: &config.name,
@@ -145,30 +378,26 @@ fn make_vm(
         memory,
         stage2: &stage2,
         affinities: &affinities,
-        count: host::count(),
+        count: timer::count(),
         time: 0,
     })?;
-    let mut boot = Vcpu::new(&vm, 0);
-    if let Some(switch) = vm.switches.first() {
+    if let Some(boot) = vm.switches.first()
         // A new VM's vCPUs are off: nobody else can have claimed it.
-        if let Ok(claim) = switch.claim() {
-            claim.publish(start);
-        }
-        if let Some(start) = switch.arrive() {
-            boot.start_at(start);
-        }
+        && let Ok(claim) = boot.claim()
+    {
+        claim.publish(start);
     }
-    Ok(Guest {
-        vm,
-        boot,
-        _stage2: stage2,
-    })
+    Ok((vm, stage2))
 }
 
 /// Refuses what the file format allows and this version does not do.
 fn refuse_unsupported(config: &config::Vm<'_>) -> Result<(), Refusal> {
-    if config.cpus > 1 {
-        return Err(refuse!("cpus = {}: a VM has one CPU yet", config.cpus));
+    let online = cpus::online();
+    if let Some(pin) = config.pin.iter().find(|&&pin| pin as usize >= online) {
+        return Err(refuse!(
+            "pin = [{pin}, ...]: the machine's CPUs are 0 to {}",
+            online - 1
+        ));
     }
     if config.aarch32 {
         return Err(refuse!("aarch32 = true is not supported yet"));
@@ -225,29 +454,3 @@ fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Resul
 }
 
 const MAP: &GuestMap = &VIRT;
-
-/// Runs a guest until it ends.
-pub fn run(guest: Guest) -> Ending {
-    let Guest { vm, mut boot, .. } = guest;
-    boot.load();
-    let ending = loop {
-        match boot.run() {
-            Exit::Resumable => {}
-            Exit::Off | Exit::SystemOff => {
-                log::info!("{}: powered off", vm.name);
-                break Ending::Off;
-            }
-            Exit::SystemReset => break Ending::Reset,
-            Exit::Stopped(reason) => {
-                log::error!(
-                    "{}: stopped: {reason} (pc {:#x})",
-                    vm.name,
-                    boot.sysregs().pc()
-                );
-                break Ending::Off;
-            }
-        }
-    };
-    boot.put();
-    ending
-}

@@ -143,6 +143,7 @@ primary:
 
 // Turns the MMU and the caches on. x22 = regime, x21 = EL1, x24 = tables.
 // Returns to the identity-mapped address. Clobbers x1-x6.
+    .global mmu_on
 mmu_on:
     mov_q   x1, {mair}
     mov_q   x2, {tcr}

@@ -15,11 +15,13 @@ use crate::isa::descriptor::{
 use core::arch::global_asm;
 
 /// HCR_EL2 until the first guest: EL1 is AArch64, nothing trapped, E2H off.
-const HCR_EL2_BOOT: u64 = 1 << 31;
+pub(super) const HCR_EL2_BOOT: u64 = 1 << 31;
 
 /// SCTLR_EL2's RES1 bits with E2H clear, EOS and EIS among them (Arm ARM, D24.2 "SCTLR_EL2"):
 /// exception entry and return are context synchronising, which the exit path relies on.
 const SCTLR_RES1: u64 = 0x30c5_0830;
+/// SCTLR_EL2 with the MMU off.
+pub(super) const SCTLR_OFF: u64 = SCTLR_RES1;
 /// M, A, C, SA, I, and WXN: what is writable is never executable.
 const SCTLR_ON: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19;
 /// SCTLR_EL1's RES1 bits of Armv8.0.
@@ -44,7 +46,7 @@ global_asm!(
     "movk \\reg, #(\\value) & 0xffff",
     ".endm",
     include_str!("entry.S"),
-    sctlr_el2_off = const SCTLR_RES1,
+    sctlr_el2_off = const SCTLR_OFF,
     sctlr_el2_on = const SCTLR_RES1 | SCTLR_ON,
     sctlr_el1_on = const SCTLR_EL1_RES1 | SCTLR_ON,
     hcr_el2_boot = const HCR_EL2_BOOT,

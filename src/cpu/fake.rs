@@ -23,6 +23,8 @@ pub enum Event {
     TlbEl2(u64),
     /// TLB maintenance of everything of the VM with this VTTBR_EL2.
     TlbVm(u64),
+    /// TLB maintenance on this CPU before a sibling of the VM with this VTTBR_EL2 runs.
+    TlbSibling(u64),
     /// TLB maintenance of one IPA of the VM with this VTTBR_EL2.
     TlbIpa(u64, u64),
     /// Cleaning of the data cache: start and size in bytes.

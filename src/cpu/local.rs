@@ -2,10 +2,7 @@
 
 #![expect(unsafe_code, reason = "TPIDR_EL2 holds a pointer")]
 
-use core::{
-    cell::Cell,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The block of one physical CPU.
 #[repr(C)]
@@ -14,27 +11,37 @@ pub struct Local {
     pub(super) emergency_stack: *const u8,
     /// Which CPU, counted from 0 in the order of the device tree.
     pub index: usize,
+    /// The stacks, each from its lowest address to its highest.
+    stacks: [(*const u8, *const u8); 2],
     /// How many faults of EL2 this CPU is reporting.
     faults: AtomicU32,
-    /// Identity of the vCPU whose registers are on this CPU, 0 for none.
-    pub resident: Cell<usize>,
-    /// Identity of the vCPU whose FP registers are on this CPU, 0 for none.
-    pub fp_owner: Cell<usize>,
 }
 
-// SAFETY: only the CPU whose block it is uses the cells: `this` is the only way to them, and EL2
-// runs with interrupts masked. `faults` is atomic, the rest is constant.
+// SAFETY: the pointer is an address that only the vectors use; `faults` is atomic, the rest constant.
 unsafe impl Sync for Local {}
 
 impl Local {
-    const fn new(emergency_stack: *const u8, index: usize) -> Self {
+    /// Makes the block of CPU `index`, with its ordinary and its emergency stack, each from its
+    /// lowest address to its highest.
+    pub const fn new(
+        index: usize,
+        stack: (*const u8, *const u8),
+        emergency: (*const u8, *const u8),
+    ) -> Self {
         Self {
-            emergency_stack,
+            emergency_stack: emergency.1,
             index,
+            stacks: [stack, emergency],
             faults: AtomicU32::new(0),
-            resident: Cell::new(0),
-            fp_owner: Cell::new(0),
         }
+    }
+
+    /// Returns whether all 16 bytes from `address` up lie on a stack of this CPU.
+    pub fn is_on_stack(&self, address: u64) -> bool {
+        self.stacks.iter().any(|&(bottom, top)| {
+            let (bottom, top) = (bottom as u64, top as u64);
+            bottom <= address && address.checked_add(16).is_some_and(|end| end <= top)
+        })
     }
 
     /// Counts a fault of EL2 and returns how many came before it.
@@ -48,12 +55,21 @@ mod imp {
     use super::Local;
 
     unsafe extern "C" {
-        #[link_name = "__emergency_stack_top"]
-        static EMERGENCY_STACK_TOP: u8;
+        static __boot_stack_bottom: u8;
+        static __boot_stack_top: u8;
+        static __emergency_stack_bottom: u8;
+        static __emergency_stack_top: u8;
     }
 
     /// The block of the CPU that boots; `entry.S` puts its address into TPIDR_EL2.
-    pub static BOOT_LOCAL: Local = Local::new(&raw const EMERGENCY_STACK_TOP, 0);
+    pub static BOOT_LOCAL: Local = Local::new(
+        0,
+        (&raw const __boot_stack_bottom, &raw const __boot_stack_top),
+        (
+            &raw const __emergency_stack_bottom,
+            &raw const __emergency_stack_top,
+        ),
+    );
 
     /// Returns this CPU's block.
     #[inline(always)]
@@ -75,7 +91,11 @@ mod imp {
     use alloc::boxed::Box;
 
     std::thread_local! {
-        static LOCAL: &'static Local = Box::leak(Box::new(Local::new(core::ptr::null(), 0)));
+        static LOCAL: &'static Local = Box::leak(Box::new(Local::new(
+            0,
+            (core::ptr::null(), core::ptr::null()),
+            (core::ptr::null(), core::ptr::null()),
+        )));
     }
 
     /// Returns this thread's block.

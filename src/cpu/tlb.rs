@@ -68,6 +68,21 @@ pub fn invalidate_vm(vttbr: u64) {
     }
 }
 
+/// Invalidates, on this CPU, what a vCPU of the VM of `vttbr` has cached of its own stage 1, before
+/// a sibling runs here: both have the same VMID.
+pub fn invalidate_sibling(vttbr: u64) {
+    #[cfg(not(target_os = "none"))]
+    super::fake::log(super::fake::Event::TlbSibling(vttbr));
+    // SAFETY: as above.
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::asm!(
+            "mrs {old}, vttbr_el2", "msr vttbr_el2, {new}", "isb",
+            "tlbi vmalle1", "ic iallu", "dsb nsh", "msr vttbr_el2, {old}", "isb",
+            old = out(reg) _, new = in(reg) vttbr, options(nostack, preserves_flags));
+    }
+}
+
 /// Invalidates everything any guest has cached, on all CPUs: what was there before boot.
 pub fn invalidate_guests() {
     // SAFETY: as above.

@@ -74,6 +74,11 @@ impl Esr {
         field(self.0, 0, 16) as u16
     }
 
+    /// Returns whether a trapped wait was for an event, WFE or WFET, not for an interrupt.
+    pub const fn is_wait_for_event(self) -> bool {
+        bit(self.0, 0)
+    }
+
     /// Returns the fault status code of an abort.
     #[inline(always)]
     pub const fn fault_status(self) -> u64 {

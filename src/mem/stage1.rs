@@ -8,6 +8,7 @@
 //! | 508 | devices, in the order they were asked for |
 //! | 507 | windows onto guest memory, one a CPU, empty when not in use |
 //! | 506 | what the boot loader left: device tree and bundle, read-only |
+//! | 505 | the stacks of the CPUs but the first, with holes between |
 //!
 //! There is no linear map of RAM: EL2 can't read or write a guest's memory but through
 //! [`with_window`].
@@ -42,6 +43,14 @@ const HEAP: Va = Va::new(slot(509));
 const DEVICES: Va = Va::new(slot(508));
 const WINDOWS: Va = Va::new(slot(507));
 const BOOT_DATA: Va = Va::new(slot(506));
+
+const STACKS: Va = Va::new(slot(505));
+
+/// The sizes of a CPU's stacks, as `linker.ld` gives the first CPU's, and how far apart the CPUs'
+/// lie: the rest is never mapped.
+const STACK: u64 = 8 * PAGE_SIZE;
+const EMERGENCY_STACK: u64 = 4 * PAGE_SIZE;
+const STACK_STRIDE: u64 = 16 * PAGE_SIZE;
 
 const BLOCK: u64 = LeafSize::Block2M.bytes();
 
@@ -277,6 +286,39 @@ pub fn frame_words(ram: PaRange) -> Result<*mut u64, TableError> {
         map.map(at, to, attributes)
     })?;
     Ok(at.as_u64() as *mut u64)
+}
+
+/// A stack, from its lowest address to its highest.
+pub type Stack = (*const u8, *const u8);
+
+/// Makes the stacks of CPU `index`, the ordinary and the emergency one, with holes below both.
+///
+/// # Errors
+///
+/// A [`TableError`] when there is no memory.
+pub fn map_stacks(index: usize) -> Result<(Stack, Stack), TableError> {
+    let first = after(STACKS, index as u64 * STACK_STRIDE + PAGE_SIZE)?;
+    let second = after(first, EMERGENCY_STACK + PAGE_SIZE)?;
+    Ok((
+        map_stack(second, STACK)?,
+        map_stack(first, EMERGENCY_STACK)?,
+    ))
+}
+
+fn map_stack(at: Va, size: u64) -> Result<Stack, TableError> {
+    let pages = allocate_pages((size / PAGE_SIZE) as usize).ok_or(TableError::OutOfTables)?;
+    with(|map| {
+        let to = PaRange::new(to_pa_in(map, pages)?, size).ok_or(TableError::OutOfRange)?;
+        let attributes = map.attributes(MemoryKind::Normal, Access::ReadWrite);
+        map.map(at, to, attributes)
+    })?;
+    let bottom = at.as_u64() as *const u8;
+    Ok((bottom, bottom.wrapping_add(size as usize)))
+}
+
+/// Returns what TTBR0_EL2 holds: where the first table is.
+pub fn root() -> u64 {
+    with(|map| map.tree.ttbr())
 }
 
 /// Shows `f` the memory at `range`, which lies within one block, for as long as it runs.

@@ -2,8 +2,10 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
-use super::{host, vcpu::Vcpu};
-use crate::{addr::Ipa, bits::field, dev::console, error::GuestError, isa::esr::Access};
+use super::{input, vcpu::Vcpu};
+use crate::{
+    addr::Ipa, bits::field, cpu::timer, dev::console, error::GuestError, isa::esr::Access,
+};
 
 /// Does a guest's access to a device.
 ///
@@ -102,20 +104,20 @@ fn changing_uart(vcpu: &mut Vcpu, offset: u64, access: Access) {
     let line = uart.line();
     drop(uart);
     if let Some(byte) = sent {
-        console::put(byte);
+        vcpu.vm.port.put(byte);
     }
     if !access.write {
         load(vcpu, access, value);
     }
     if console::holds_input() {
-        vcpu.receive_input();
+        input::receive(Some(vcpu));
     } else {
         vcpu.set_uart_line(line);
     }
 }
 
 fn rtc(vcpu: &mut Vcpu, offset: u64, access: Access) -> Result<(), GuestError> {
-    let now = vcpu.vm.host.seconds(host::count());
+    let now = vcpu.vm.host.seconds(timer::count());
     if access.write {
         let value = stored(vcpu, access) as u32;
         vcpu.vm.rtc.lock().write(offset, value, now);

@@ -1,6 +1,7 @@
 //! What guests did that nobody should: counted, and logged at most a few times a second.
 
-use super::{Vm, host, vcpu::Vcpu};
+use super::{Vm, vcpu::Vcpu};
+use crate::cpu::timer;
 use core::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
@@ -31,7 +32,7 @@ impl Vm {
     #[cold]
     pub(super) fn note(&self, counter: &AtomicU64, what: fmt::Arguments<'_>) {
         counter.fetch_add(1, Ordering::Relaxed);
-        let now = host::count();
+        let now = timer::count();
         if now < self.counters.quiet_until.load(Ordering::Relaxed) {
             self.counters.suppressed.fetch_add(1, Ordering::Relaxed);
             return;

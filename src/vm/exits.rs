@@ -8,11 +8,12 @@
 use super::{
     bus, fault, psci,
     smccc::{self, Action, Facts, Workaround},
+    stats::Reason,
     system,
     vcpu::{Exit, Vcpu},
 };
 use crate::{
-    cpu::{barrier, switch::Next},
+    cpu::switch::Next,
     error::GuestError,
     isa::esr::{Esr, class, status},
 };
@@ -21,6 +22,7 @@ use crate::{
 #[unsafe(no_mangle)]
 extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
     let esr = Esr(esr);
+    vcpu.count(Reason::Call);
     // HVC with an immediate other than 0 is reserved (DEN 0028, 2.9): the call does not exist.
     if esr.immediate() == 0
         && let Some(answer) = smccc::immediate(vcpu.frame.read(0) as u32)
@@ -38,6 +40,7 @@ extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
     match esr.class() {
         class::SYSTEM => match system::access(vcpu, esr) {
             Ok(()) => {
+                vcpu.count(Reason::Register);
                 vcpu.skip(esr);
                 Next::resume_written(&mut vcpu.frame, esr.system_rt())
             }
@@ -51,8 +54,8 @@ extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
 extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
-    super::interrupts::take(vcpu);
-    Next::resume(&mut vcpu.frame)
+    vcpu.count(Reason::Interrupt);
+    super::interrupts::take(vcpu)
 }
 
 /// An SError that arrives while a guest runs may be its doing or the machine's. What it damaged
@@ -69,6 +72,7 @@ fn data_abort(vcpu: &mut Vcpu, esr: Esr) -> Next {
         (status::TRANSLATION, Some(access)) if !esr.is_walk() => access,
         _ => return refused_access(vcpu, esr),
     };
+    vcpu.count(Reason::Device);
     let ipa = vcpu.fault_ipa();
     match bus::access(vcpu, ipa, access) {
         Ok(()) => {
@@ -117,6 +121,11 @@ fn blame(vcpu: &mut Vcpu, esr: Esr, error: GuestError) -> Next {
 
 #[cold]
 fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    vcpu.count(match esr.class() {
+        class::SMC => Reason::Call,
+        class::WFX => Reason::Wait,
+        _ => Reason::Other,
+    });
     match esr.class() {
         class::SMC => {
             // A trapped SMC is returned to itself; an HVC to what follows.
@@ -124,8 +133,12 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
             return call(vcpu, esr);
         }
         class::FP => vcpu.use_fp(),
-        // WFI and WFE are not trapped; if they were, going on would be allowed.
-        class::WFX => vcpu.skip(esr),
+        class::WFX => {
+            vcpu.skip(esr);
+            if !esr.is_wait_for_event() && !vcpu.has_deliverable_interrupt() {
+                return vcpu.leave(Exit::Wait);
+            }
+        }
         class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
         // Whatever else is trapped belongs to a feature that the guest was told it does not have.
         _ => return blame(vcpu, esr, GuestError::Undefined),
@@ -174,7 +187,11 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
             return Next::resume(&mut vcpu.frame);
         }
         Action::CpuOn { target, start } => {
-            psci::answer(psci::cpu_on(&vcpu.vm.switches, target, start), |_| 0)
+            let turned_on = psci::cpu_on(&vcpu.vm.switches, target, start);
+            if let Ok(index) = turned_on {
+                vcpu.vm.ring(index);
+            }
+            psci::answer(turned_on, |_| 0)
         }
         Action::AffinityInfo { target, level } => psci::answer(
             psci::affinity_info(&vcpu.vm.switches, target, level),
@@ -182,8 +199,11 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
         ),
         // Standby keeps all state, which a power-down request is allowed to be answered with.
         Action::Standby | Action::PowerDown(_) => {
-            wait_for_interrupt(vcpu);
-            0
+            vcpu.frame.write(0, 0);
+            if vcpu.has_deliverable_interrupt() {
+                return Next::resume(&mut vcpu.frame);
+            }
+            return vcpu.leave(Exit::Wait);
         }
         Action::CpuOff => return vcpu.leave(Exit::Off),
         Action::SystemOff => return vcpu.leave(Exit::SystemOff),
@@ -191,13 +211,4 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
     };
     vcpu.frame.write(0, result);
     Next::resume(&mut vcpu.frame)
-}
-
-/// Sleeps until there is an interrupt for the guest or for EL2, which is masked here and taken on
-/// the way back into the guest.
-fn wait_for_interrupt(vcpu: &mut Vcpu) {
-    if !vcpu.has_deliverable_interrupt() {
-        barrier::dsb_sy();
-        barrier::wfi();
-    }
 }

@@ -2,11 +2,12 @@
 
 use super::sysregs::HostMode;
 use crate::{
-    cpu::{id, regs},
+    cpu::{id, local, regs, timer},
     dev::gic::v3::{self, Redistributor},
-    isa::{encoding::Encoding, features::IdRegs},
+    isa::{affinity::Affinity, encoding::Encoding, features::IdRegs},
     sync::SpinLock,
 };
+use alloc::vec::Vec;
 
 /// The interrupts of the machine that EL2 takes while a guest runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,9 +18,14 @@ pub struct Interrupts {
     pub physical_timer: u32,
     /// The virtual interrupt controller's maintenance PPI.
     pub maintenance: u32,
+    /// EL2's own timer's PPI.
+    pub hypervisor_timer: u32,
     /// The console's SPI, if it has one.
     pub console: Option<u32>,
 }
+
+/// The SGI by which one CPU makes another look up.
+pub const KICK: u32 = 7;
 
 /// The machine, as far as guests are concerned.
 pub struct Host {
@@ -35,8 +41,16 @@ pub struct Host {
     pub interrupts: Interrupts,
     /// How fast the counter counts, in Hz.
     pub frequency: u64,
-    /// This CPU's redistributor.
-    redistributor: SpinLock<Redistributor>,
+    /// The CPUs, by number.
+    pub cpus: Vec<PhysicalCpu>,
+}
+
+/// One CPU of the machine.
+pub struct PhysicalCpu {
+    /// Its name.
+    pub affinity: Affinity,
+    /// Its part of the interrupt controller.
+    pub redistributor: SpinLock<Redistributor>,
 }
 
 /// INTIDs of a guest's timers, as its device tree says.
@@ -46,19 +60,11 @@ pub const GUEST_PHYSICAL_TIMER: u32 = 30;
 
 const MIDR_EL1: u32 = Encoding::new(3, 0, 0, 0, 0).iss();
 const HCR_EL2: u32 = Encoding::new(3, 4, 1, 1, 0).iss();
-const CNTFRQ_EL0: u32 = Encoding::new(3, 3, 14, 0, 0).iss();
-const CNTPCT_EL0: u32 = Encoding::new(3, 3, 14, 0, 1).iss();
 const ICH_VTR_EL2: u32 = crate::isa::gic::ich::VTR_EL2;
 
-/// Returns the physical count.
-#[inline(always)]
-pub fn count() -> u64 {
-    regs::read::<CNTPCT_EL0>()
-}
-
 impl Host {
-    /// Looks at the CPU this runs on.
-    pub fn probe(interrupts: Interrupts, redistributor: Redistributor) -> Self {
+    /// Looks at the CPU this runs on, which stands for all.
+    pub fn probe(interrupts: Interrupts, cpus: Vec<PhysicalCpu>) -> Self {
         let ids = id::registers();
         let e2h = regs::read::<HCR_EL2>() >> 34 & 1;
         Self {
@@ -70,8 +76,8 @@ impl Host {
             midr: regs::read::<MIDR_EL1>(),
             priority_bits: 1 + (regs::read::<ICH_VTR_EL2>() >> 29 & 0b111) as u32,
             interrupts,
-            frequency: regs::read::<CNTFRQ_EL0>().max(1),
-            redistributor: SpinLock::new(redistributor),
+            frequency: timer::frequency(),
+            cpus,
         }
     }
 
@@ -90,11 +96,18 @@ impl Host {
             if guest >> intid & 1 == 0 {
                 continue;
             }
-            if active {
-                self.redistributor.lock().set_active(physical, true);
-            } else {
+            if !active {
                 v3::deactivate(physical);
+            } else if let Some(cpu) = self.cpus.get(local::this().index) {
+                cpu.redistributor.lock().set_active(physical, true);
             }
+        }
+    }
+
+    /// Makes a CPU exit from its guest, or wake, and look up.
+    pub fn kick(&self, cpu: usize) {
+        if let Some(cpu) = self.cpus.get(cpu) {
+            v3::send_sgi(KICK, cpu.affinity);
         }
     }
 }

@@ -2,33 +2,57 @@
 
 use super::{
     gic::{Answer, Gic, Here, HostLists, HwIntid, Kicks},
-    host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER},
-    vcpu::Vcpu,
+    host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER, KICK},
+    input,
+    vcpu::{Exit, Vcpu},
 };
-use crate::dev::{console, gic::v3};
+use crate::{
+    cpu::{switch::Next, timer as el2},
+    dev::gic::v3,
+};
 
 /// Takes the interrupt that made the guest exit.
-pub(super) fn take(vcpu: &mut Vcpu) {
+#[inline(always)]
+pub(super) fn take(vcpu: &mut Vcpu) -> Next {
     let intid = v3::acknowledge();
-    let known = vcpu.vm.host.interrupts;
+    let known = &vcpu.vm.host.interrupts;
     if intid == known.virtual_timer {
-        return forward(vcpu, intid, GUEST_VIRTUAL_TIMER);
+        forward(vcpu, intid, GUEST_VIRTUAL_TIMER);
+    } else if intid == known.physical_timer {
+        forward(vcpu, intid, GUEST_PHYSICAL_TIMER);
+    } else {
+        return take_own(vcpu, intid);
     }
-    if intid == known.physical_timer {
-        return forward(vcpu, intid, GUEST_PHYSICAL_TIMER);
-    }
+    Next::resume(&mut vcpu.frame)
+}
+
+/// Takes an interrupt that is EL2's own business.
+#[inline(never)]
+fn take_own(vcpu: &mut Vcpu, intid: u32) -> Next {
     if intid >= FIRST_SPECIAL {
-        return;
+        return Next::resume(&mut vcpu.frame);
     }
     v3::priority_drop(intid);
+    let known = vcpu.vm.host.interrupts;
+    let mut leaves = false;
     if intid == known.maintenance {
-        vcpu.with_gic(|gic, here| gic.maintenance(here));
+        vcpu.maintain_interrupts();
+    } else if intid == KICK {
+        leaves = true;
+    } else if intid == known.hypervisor_timer {
+        el2::stop();
+        leaves = true;
     } else if known.console == Some(intid) {
-        vcpu.receive_input();
+        input::receive(Some(vcpu));
+        leaves = input::has_command();
     } else {
         vcpu.vm.note_stray(intid);
     }
     v3::deactivate(intid);
+    if leaves {
+        return vcpu.leave(Exit::Interrupted);
+    }
+    Next::resume(&mut vcpu.frame)
 }
 
 /// INTIDs from here on are no interrupts: 1023 says that nothing is pending any more.
@@ -72,23 +96,9 @@ impl Vcpu {
         self.vm.gic.lock().has_deliverable_here(&here)
     }
 
-    /// Moves what was typed into the guest's UART, as far as it has room. The rest waits in the
-    /// console's own FIFO, without interrupts, until the guest has read.
-    pub(super) fn receive_input(&mut self) {
-        let line = {
-            let mut uart = self.vm.uart.lock();
-            console::receive(|next| {
-                while uart.has_room() {
-                    match next() {
-                        Some(byte) => uart.receive(byte),
-                        None => return true,
-                    };
-                }
-                false
-            });
-            uart.line()
-        };
-        self.set_uart_line(line);
+    /// Answers a maintenance interrupt of this vCPU, which is loaded.
+    pub fn maintain_interrupts(&mut self) {
+        self.with_gic(|gic, here| gic.maintenance(here));
     }
 
     /// Sets the level of the UART's interrupt.

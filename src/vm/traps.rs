@@ -29,6 +29,8 @@ pub mod hcr {
     const FB: u64 = 1 << 9;
     /// Its barriers reach at least as far.
     const BSU_INNER: u64 = 0b01 << 10;
+    /// WFI is trapped.
+    pub const TWI: u64 = 1 << 13;
     /// ID group 3 is trapped: the ID registers.
     const TID3: u64 = 1 << 18;
     /// SMC is trapped.

@@ -5,7 +5,9 @@
 use super::{
     Vm,
     gic::{Here, HostLists},
+    host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER},
     smccc::Start,
+    stats::{REASONS, Reason},
     sysregs::{HostMode, SysRegs},
     traps,
 };
@@ -22,8 +24,10 @@ use alloc::{boxed::Box, sync::Arc};
 /// Why [`Vcpu::run`] returned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// Nothing is left to do here: the guest may go on at once.
-    Resumable,
+    /// Somebody wants something of this CPU; the guest itself may go on at once.
+    Interrupted,
+    /// The guest waits for an interrupt, and this CPU may do something else.
+    Wait,
     /// The guest turned this vCPU off.
     Off,
     /// The guest turned its VM off.
@@ -44,6 +48,7 @@ pub struct Vcpu {
     /// Whether `fp` is on the CPU, and the guest may use it without a trap.
     fp_on_cpu: bool,
     exit: Exit,
+    exits: [u64; REASONS],
     /// The virtual interrupt interface of the CPU it was last loaded on.
     pub(super) lists: HostLists,
     /// Which vCPU of its VM.
@@ -54,9 +59,34 @@ pub struct Vcpu {
 
 const _: () = assert!(core::mem::offset_of!(Vcpu, frame) == 0);
 
+/// Bits of CNTV_CTL_EL0 and CNTP_CTL_EL0.
+mod timer {
+    pub const ENABLE: u64 = 1 << 0;
+    pub const IMASK: u64 = 1 << 1;
+    const ISTATUS: u64 = 1 << 2;
+    pub const ALL: u64 = ENABLE | IMASK | ISTATUS;
+    /// The interrupt's line is high.
+    pub const FIRES: u64 = ENABLE | ISTATUS;
+}
+
 impl Vcpu {
     /// Makes vCPU `index` of a VM, at reset.
     pub fn new(vm: &Arc<Vm>, index: usize) -> Box<Self> {
+        Box::new(Self {
+            frame: Frame::ZERO,
+            regs: Self::registers(vm, index),
+            fp: FpRegs::ZERO,
+            fp_on_cpu: false,
+            exit: Exit::Interrupted,
+            exits: [0; REASONS],
+            lists: HostLists::probe(),
+            index,
+            vm: vm.clone(),
+        })
+    }
+
+    /// Returns the registers of vCPU `index` of a VM at reset.
+    fn registers(vm: &Vm, index: usize) -> SysRegs {
         let mode = vm.host.mode;
         let mut regs = SysRegs::new(mode);
         let (vttbr, vtcr) = vm.stage2_registers();
@@ -68,21 +98,15 @@ impl Vcpu {
         regs.write(SysReg::VTTBR_EL2, vttbr);
         regs.write(SysReg::VTCR_EL2, vtcr);
         regs.write(SysReg::CNTVOFF_EL2, vm.count_offset);
-        Box::new(Self {
-            frame: Frame::ZERO,
-            regs,
-            fp: FpRegs::ZERO,
-            fp_on_cpu: false,
-            exit: Exit::Resumable,
-            lists: HostLists::probe(),
-            index,
-            vm: vm.clone(),
-        })
+        regs
     }
 
-    /// Sets where the vCPU starts: everything else is at reset.
+    /// Sets where the vCPU starts, and everything else to reset. It must not be loaded.
     pub fn start_at(&mut self, start: Start) {
         self.frame = Frame::ZERO;
+        self.regs = Self::registers(&self.vm, self.index);
+        self.fp = FpRegs::ZERO;
+        self.vm.gic.lock().reset_interface(self.index);
         self.frame.write(0, start.context);
         self.regs.set_pc(start.entry);
     }
@@ -121,13 +145,14 @@ impl Vcpu {
 
     /// Moves the vCPU's state onto this CPU, where it stays until [`Vcpu::put`].
     pub fn load(&mut self) {
-        self.regs.load();
         self.lists = HostLists::probe();
         let mut gic = self.vm.gic.lock();
         let kicks = gic.load(&mut Here::new(self.index, &mut self.lists));
         let in_flight = gic.hw_in_flight(self.index);
         drop(gic);
+        // Before the timers' lines can rise again with their registers.
         self.vm.host.set_private_active(in_flight, true);
+        self.regs.load();
         self.vm.kick(kicks);
     }
 
@@ -139,6 +164,17 @@ impl Vcpu {
         }
         self.regs.put();
         let mut gic = self.vm.gic.lock();
+        // A timer interrupt that the guest took back by moving the deadline must not come.
+        for (control, intid) in [
+            (SysReg::CNTV_CTL_EL0, GUEST_VIRTUAL_TIMER),
+            (SysReg::CNTP_CTL_EL0, GUEST_PHYSICAL_TIMER),
+        ] {
+            if self.regs.read(control) & timer::ALL != timer::FIRES {
+                let mut here = Here::new(self.index, &mut self.lists);
+                // It only takes back; nobody is to be told.
+                let _ = gic.set_level(&mut here, self.index, intid, false);
+            }
+        }
         let kicks = gic.put(&mut Here::new(self.index, &mut self.lists));
         let in_flight = gic.hw_in_flight(self.index);
         drop(gic);
@@ -146,15 +182,90 @@ impl Vcpu {
         self.vm.kick(kicks);
     }
 
+    /// Returns the physical count at which a timer of the guest will want it, if one is on: 0 when
+    /// one does already.
+    pub fn deadline(&self) -> Option<u64> {
+        let offset = self.regs.read(SysReg::CNTVOFF_EL2);
+        [
+            (SysReg::CNTV_CTL_EL0, SysReg::CNTV_CVAL_EL0, offset),
+            (SysReg::CNTP_CTL_EL0, SysReg::CNTP_CVAL_EL0, 0),
+        ]
+        .into_iter()
+        .filter(|&(control, ..)| {
+            self.regs.read(control) & (timer::ENABLE | timer::IMASK) == timer::ENABLE
+        })
+        .map(|(_, compare, offset)| self.regs.read(compare).saturating_add(offset))
+        .min()
+    }
+
+    /// Sets whether the guest's WFI comes to EL2, because there are others to run meanwhile.
+    pub fn trap_wait(&mut self, trapped: bool) {
+        let old = self.regs.read(SysReg::HCR_EL2);
+        let new = if trapped {
+            old | traps::hcr::TWI
+        } else {
+            old & !traps::hcr::TWI
+        };
+        if new != old {
+            self.regs.write(SysReg::HCR_EL2, new);
+        }
+    }
+
+    /// Does what other CPUs changed in the interrupt controller for this vCPU, which is loaded.
+    pub fn sync_interrupts(&mut self) {
+        self.with_gic(|gic, here| gic.sync(here));
+    }
+
+    /// Prints the registers, for a person to see why the guest could not go on.
+    pub fn print_registers(&self) {
+        for (n, four) in (0..).step_by(4).zip(self.frame.x.chunks(4)) {
+            let mut line = alloc::string::String::new();
+            for (m, x) in (n..).zip(four) {
+                line += &alloc::format!("  x{m:<2} {x:016x}");
+            }
+            log::error!("{line}");
+        }
+        log::error!(
+            "  pc  {:016x}  pstate {:08x}  esr {:08x}  far {:016x}",
+            self.regs.pc(),
+            self.regs.pstate(),
+            self.regs.read(SysReg::ESR_EL1),
+            self.regs.read(SysReg::FAR_EL1),
+        );
+    }
+
+    /// Returns the VM.
+    pub const fn vm(&self) -> &Arc<Vm> {
+        &self.vm
+    }
+
+    /// Returns which vCPU of its VM this is.
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
     /// Runs the guest until something has to be decided outside. The vCPU must be loaded.
     pub fn run(&mut self) -> Exit {
         debug_assert!(self.regs.sysregs_loaded_on_cpu());
-        self.exit = Exit::Resumable;
+        self.exit = Exit::Interrupted;
         let frame = core::ptr::from_mut(self).cast::<Frame>();
         // SAFETY: the vCPU's state is on this CPU, and the frame is the vCPU's first field. The
         // pointer is derived from all of `self`, which is not used until this returns.
         unsafe { switch::enter(frame) };
         self.exit
+    }
+
+    /// Counts an exit.
+    #[inline(always)]
+    pub(super) const fn count(&mut self, reason: Reason) {
+        self.exits[reason as usize] = self.exits[reason as usize].wrapping_add(1);
+    }
+
+    /// Publishes the counts, and that the vCPU ran for so long.
+    pub fn publish_stats(&self, ran: u64) {
+        if let Some(stats) = self.vm.stats().get(self.index) {
+            stats.publish(&self.exits, ran);
+        }
     }
 
     /// Makes [`Vcpu::run`] return `exit`.

@@ -1,0 +1,316 @@
+//! One physical CPU and the vCPUs in its care.
+//!
+//! At most one vCPU is *resident*: its registers are on the CPU, whether it runs or waits. Going
+//! idle and coming back to it switches nothing. Another is loaded only after it was put.
+
+use super::{DEFAULT_WEIGHT, Share, pick, wake};
+use crate::{
+    cpu::{barrier, local, timer, tlb},
+    dev::gic::v3,
+    sync::SpinLock,
+    vm::{
+        Ending, Vm,
+        host::{Host, KICK},
+        input,
+        vcpu::{Exit, Vcpu},
+    },
+};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+
+/// How long a vCPU runs before another has its turn, in parts of a second.
+const SLICES_PER_SECOND: u64 = 250;
+
+/// vCPUs on their way into the care of a CPU.
+pub struct Inbox(SpinLock<Vec<Box<Vcpu>>>);
+
+impl Inbox {
+    /// Makes an empty one.
+    pub const fn new() -> Self {
+        Self(SpinLock::new(Vec::new()))
+    }
+
+    /// Hands a vCPU over; its CPU has still to be kicked.
+    pub fn send(&self, vcpu: Box<Vcpu>) {
+        self.0.lock().push(vcpu);
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a CPU's turn ended with, for those who know more than one CPU.
+pub enum Event {
+    /// The last of a VM's vCPUs left this CPU: the VM has ended, as it says.
+    Left(Arc<Vm>),
+    /// A command was entered on the hypervisor's console.
+    Command(String),
+}
+
+/// A physical CPU's part in running guests.
+pub struct Cpu {
+    host: Arc<Host>,
+    inbox: &'static Inbox,
+    vcpus: Vec<Box<Vcpu>>,
+    /// One for each of `vcpus`.
+    shares: Vec<Share>,
+    resident: Option<usize>,
+    last: usize,
+    slice: u64,
+}
+
+impl Cpu {
+    /// Makes the part of the CPU this runs on.
+    pub fn new(host: &Arc<Host>, inbox: &'static Inbox) -> Self {
+        Self {
+            host: host.clone(),
+            inbox,
+            vcpus: Vec::new(),
+            shares: Vec::new(),
+            resident: None,
+            last: 0,
+            slice: (host.frequency / SLICES_PER_SECOND).max(1),
+        }
+    }
+
+    /// Runs guests until something concerns others too.
+    pub fn run(&mut self) -> Event {
+        loop {
+            self.admit();
+            self.answer_rings();
+            self.wake_by_timers();
+            if let Some(vm) = self.dismiss() {
+                return Event::Left(vm);
+            }
+            if let Some(command) = input::take_command() {
+                return Event::Command(command);
+            }
+            match pick(&self.shares, self.last) {
+                Some(next) => self.take_turn(next),
+                None => self.idle(),
+            }
+        }
+    }
+
+    /// Takes new vCPUs into care.
+    fn admit(&mut self) {
+        for vcpu in self.inbox.0.lock().drain(..) {
+            vcpu.vm().set_home(vcpu.index(), local::this().index);
+            self.vcpus.push(vcpu);
+            self.shares.push(Share::new(DEFAULT_WEIGHT));
+            // Whatever was rung for it before it had a home.
+            let newest = self.vcpus.len() - 1;
+            look_up(&mut self.vcpus, &mut self.shares, newest, false);
+        }
+    }
+
+    /// Lets the vCPUs for which somebody rang look what there is.
+    fn answer_rings(&mut self) {
+        for n in 0..self.vcpus.len() {
+            if self.vcpus[n].vm().take_ring(self.vcpus[n].index()) {
+                let resident = self.resident == Some(n);
+                look_up(&mut self.vcpus, &mut self.shares, n, resident);
+            }
+        }
+    }
+
+    /// Gives up a vCPU whose VM has ended; returns the VM when it was the last of it anywhere.
+    fn dismiss(&mut self) -> Option<Arc<Vm>> {
+        loop {
+            let n = self
+                .vcpus
+                .iter()
+                .position(|vcpu| vcpu.vm().ending().is_some())?;
+            if self.resident == Some(n) {
+                self.put();
+            }
+            self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
+            self.shares.remove(n);
+            let vm = self.vcpus.remove(n).vm().clone();
+            if vm.lose_vcpu() {
+                return Some(vm);
+            }
+        }
+    }
+
+    /// Runs a vCPU for a slice or until it has nothing to do.
+    fn take_turn(&mut self, n: usize) {
+        self.make_resident(n);
+        self.last = n;
+        let start = timer::count();
+        self.set_alarm(Some(start.saturating_add(self.slice)));
+        let vcpu = &mut self.vcpus[n];
+        let exit = vcpu.run();
+        let ran = timer::count().wrapping_sub(start);
+        vcpu.publish_stats(ran);
+        self.shares[n].charge(ran);
+        match exit {
+            Exit::Interrupted => {}
+            Exit::Wait => self.shares[n].runnable = false,
+            Exit::Off => self.turn_off(n),
+            Exit::SystemOff => drop(self.vcpus[n].vm().end(Ending::Off)),
+            Exit::SystemReset => drop(self.vcpus[n].vm().end(Ending::Reset)),
+            Exit::Stopped(reason) => self.crash(n, reason),
+        }
+    }
+
+    fn crash(&self, n: usize, reason: &str) {
+        let vcpu = &self.vcpus[n];
+        log::error!(
+            "{}: stopped: {reason}; vCPU {}:",
+            vcpu.vm().name,
+            vcpu.index()
+        );
+        vcpu.print_registers();
+        vcpu.vm().end(Ending::Crash);
+    }
+
+    /// Turns a vCPU off, on its own request.
+    fn turn_off(&mut self, n: usize) {
+        if self.resident == Some(n) {
+            self.put();
+        }
+        self.shares[n].runnable = false;
+        let vm = self.vcpus[n].vm().clone();
+        if let Some(switch) = vm.switches.get(self.vcpus[n].index()) {
+            switch.turn_off();
+        }
+        if crate::vm::psci::all_off(&vm.switches) {
+            vm.end(Ending::Off);
+        }
+    }
+
+    fn make_resident(&mut self, n: usize) {
+        let shared = self.vcpus.len() > 1;
+        if self.resident != Some(n) {
+            self.put();
+            let vcpu = &mut self.vcpus[n];
+            if vcpu.vm().note_run(local::this().index, vcpu.index()) {
+                tlb::invalidate_sibling(vcpu.vm().vttbr());
+            }
+            vcpu.load();
+            self.resident = Some(n);
+        }
+        self.vcpus[n].trap_wait(shared);
+    }
+
+    fn put(&mut self) {
+        if let Some(vcpu) = self.resident.take().and_then(|n| self.vcpus.get_mut(n)) {
+            vcpu.put();
+        }
+    }
+
+    /// Sets EL2's timer to the end of the slice, if others want to run, or to when the timer of
+    /// one that waits elsewhere than on the CPU will want it, whichever is first.
+    fn set_alarm(&self, slice_end: Option<u64>) {
+        let others = self.shares.iter().filter(|share| share.runnable).count() > 1;
+        let end = slice_end.filter(|_| others);
+        match self.next_deadline().into_iter().chain(end).min() {
+            Some(when) => timer::start(when),
+            None => timer::stop(),
+        }
+    }
+
+    /// Returns when the first timer of a waiting vCPU that is not resident will want it.
+    fn next_deadline(&self) -> Option<u64> {
+        self.waiting()
+            .filter_map(|n| self.vcpus[n].deadline())
+            .min()
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = usize> {
+        (0..self.vcpus.len()).filter(|&n| self.resident != Some(n) && !self.shares[n].runnable)
+    }
+
+    /// Wakes the vCPUs whose timers want them by now. Their interrupts come by themselves once
+    /// they are loaded.
+    fn wake_by_timers(&mut self) {
+        let now = timer::count();
+        let due: Vec<_> = self
+            .waiting()
+            .filter(|&n| is_on(&self.vcpus[n]))
+            .filter(|&n| self.vcpus[n].deadline().is_some_and(|when| when <= now))
+            .collect();
+        for n in due {
+            wake(&mut self.shares, n);
+        }
+    }
+
+    /// Sleeps until there is something to do.
+    fn idle(&mut self) {
+        self.set_alarm(None);
+        barrier::dsb_sy();
+        barrier::wfi();
+        self.take_interrupts();
+    }
+
+    /// Takes the interrupts that ended the sleep. One of the resident vCPU's timers stays pending:
+    /// that vCPU takes it on its way back into the guest.
+    fn take_interrupts(&mut self) {
+        let known = self.host.interrupts;
+        loop {
+            let intid = v3::highest_pending();
+            if intid == known.virtual_timer || intid == known.physical_timer {
+                match self.resident {
+                    Some(n) if is_on(&self.vcpus[n]) => wake(&mut self.shares, n),
+                    // Nobody's: a timer that was left on.
+                    _ => end_interrupt(v3::acknowledge()),
+                }
+                return;
+            }
+            if intid >= FIRST_SPECIAL {
+                return;
+            }
+            let intid = v3::acknowledge();
+            if intid == known.hypervisor_timer {
+                timer::stop();
+            } else if known.console == Some(intid) {
+                self.receive_input();
+            } else if intid == known.maintenance
+                && let Some(n) = self.resident
+            {
+                self.vcpus[n].maintain_interrupts();
+            } else if intid != KICK {
+                log::warn!("interrupt {intid} came while idle, and is nobody's");
+            }
+            end_interrupt(intid);
+        }
+    }
+
+    fn receive_input(&mut self) {
+        let here = self.resident.map(|n| &mut *self.vcpus[n]);
+        input::receive(here);
+    }
+}
+
+/// INTIDs from here on say that nothing is pending.
+const FIRST_SPECIAL: u32 = 1020;
+
+fn end_interrupt(intid: u32) {
+    if intid < FIRST_SPECIAL {
+        v3::priority_drop(intid);
+        v3::deactivate(intid);
+    }
+}
+
+fn is_on(vcpu: &Vcpu) -> bool {
+    let switch = vcpu.vm().switches.get(vcpu.index());
+    switch.is_some_and(|switch| switch.power() == crate::vm::psci::Power::On)
+}
+
+/// Lets a vCPU see what others did: it may have been turned on, or has an interrupt.
+fn look_up(vcpus: &mut [Box<Vcpu>], shares: &mut [Share], n: usize, resident: bool) {
+    let vcpu = &mut vcpus[n];
+    let vm = vcpu.vm().clone();
+    if let Some(start) = vm.switches.get(vcpu.index()).and_then(|s| s.arrive()) {
+        vcpu.start_at(start);
+        wake(shares, n);
+    } else if is_on(vcpu) {
+        if resident {
+            vcpu.sync_interrupts();
+        }
+        wake(shares, n);
+    }
+}

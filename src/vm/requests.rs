@@ -1,0 +1,108 @@
+//! What other CPUs may ask of a vCPU: to look up.
+//!
+//! The CPU that runs a vCPU owns it. Everybody else changes what the VM's vCPUs share, says so
+//! here, and interrupts that CPU; it then looks what concerns it.
+
+use super::{Vm, gic::Kicks};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+
+/// A vCPU's doorbell.
+pub(super) struct Doorbell {
+    /// The CPU that has the vCPU in its care.
+    home: AtomicUsize,
+    /// Whether it should look up.
+    rung: AtomicBool,
+}
+
+impl Doorbell {
+    pub(super) const fn new() -> Self {
+        Self {
+            home: AtomicUsize::new(0),
+            rung: AtomicBool::new(false),
+        }
+    }
+}
+
+/// How a VM ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Ending {
+    /// It turned itself off.
+    Off = 1,
+    /// It asked to be started anew.
+    Reset = 2,
+    /// It could not go on.
+    Crash = 3,
+}
+
+/// Whether a VM goes on, for all its vCPUs to see.
+pub(super) struct Course(AtomicU8);
+
+const GOES_ON: u8 = 0;
+
+impl Course {
+    pub(super) const fn new() -> Self {
+        Self(AtomicU8::new(GOES_ON))
+    }
+}
+
+impl Vm {
+    /// Tells the CPUs of these vCPUs that there is something for them.
+    #[inline(always)]
+    pub(super) fn kick(&self, kicks: Kicks) {
+        if !kicks.is_empty() {
+            self.ring_all(kicks);
+        }
+    }
+
+    #[inline(never)]
+    fn ring_all(&self, kicks: Kicks) {
+        kicks.iter().for_each(|index| self.ring(index));
+    }
+
+    /// Makes the CPU that has this vCPU in its care look what there is for it.
+    pub fn ring(&self, index: usize) {
+        if let Some(bell) = self.bells.get(index) {
+            // Release: what there is to see is written before.
+            bell.rung.store(true, Ordering::Release);
+            self.host.kick(bell.home.load(Ordering::Acquire));
+        }
+    }
+
+    /// Puts a vCPU into the care of a CPU.
+    pub fn set_home(&self, index: usize, cpu: usize) {
+        if let Some(bell) = self.bells.get(index) {
+            bell.home.store(cpu, Ordering::Release);
+        }
+    }
+
+    /// Returns whether somebody rang for this vCPU since the last call.
+    pub fn take_ring(&self, index: usize) -> bool {
+        self.bells.get(index).is_some_and(|bell| {
+            bell.rung.load(Ordering::Relaxed) && bell.rung.swap(false, Ordering::Acquire)
+        })
+    }
+
+    /// Ends the VM: all its vCPUs stop. Only the first ending counts; returns whether this was it.
+    pub fn end(&self, ending: Ending) -> bool {
+        let first = self
+            .course
+            .0
+            .compare_exchange(GOES_ON, ending as u8, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
+        if first {
+            (0..self.bells.len()).for_each(|index| self.ring(index));
+        }
+        first
+    }
+
+    /// Returns how the VM ended, if it did.
+    pub fn ending(&self) -> Option<Ending> {
+        match self.course.0.load(Ordering::Acquire) {
+            GOES_ON => None,
+            1 => Some(Ending::Off),
+            2 => Some(Ending::Reset),
+            _ => Some(Ending::Crash),
+        }
+    }
+}
