@@ -236,6 +236,7 @@ impl Guests {
     fn make(&mut self, number: usize) -> Result<(Running, Vec<Box<Vcpu>>), Refusal> {
         let vmid = self.free_vmid()?;
         let config = &self.config.vms[number];
+        config.check_machine(cpus::online() as u32, self.frames.free_bytes())?;
         refuse_unsupported(config)?;
         let blocks = self
             .frames
@@ -392,13 +393,6 @@ fn make_vm(
 
 /// Refuses what the file format allows and this version does not do.
 fn refuse_unsupported(config: &config::Vm<'_>) -> Result<(), Refusal> {
-    let online = cpus::online();
-    if let Some(pin) = config.pin.iter().find(|&&pin| pin as usize >= online) {
-        return Err(refuse!(
-            "pin = [{pin}, ...]: the machine's CPUs are 0 to {}",
-            online - 1
-        ));
-    }
     if config.aarch32 {
         return Err(refuse!("aarch32 = true is not supported yet"));
     }
