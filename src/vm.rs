@@ -24,6 +24,9 @@ mod system;
 pub mod traps;
 pub mod vcpu;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     addr::Ipa,
     dev::console::Port,

@@ -115,8 +115,10 @@ pub fn start(
         next_cpu: 0,
     };
     for number in 0..count {
-        if let Err(refusal) = guests.start(number) {
-            log::error!("{refusal}");
+        match guests.start(number) {
+            Err(refusal) if count == 1 => return Err(refusal),
+            Err(refusal) => log::error!("{refusal}"),
+            Ok(()) => {}
         }
     }
     if guests.running.is_empty() {

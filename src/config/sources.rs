@@ -29,7 +29,7 @@ pub fn read<'a>(
     }
     match (config.vms.as_slice(), config.refused.as_slice()) {
         ([], []) => Err(refuse!(
-            "no VM: hand over a bundle as the initial ramdisk (scripts/bundle makes it; -initrd in QEMU)"
+            "no bundle: hand one over as the initial ramdisk (scripts/bundle makes it; -initrd in QEMU)"
         )),
         ([], [only]) => Err(only.clone()),
         _ => Ok(config),

@@ -8,8 +8,21 @@ use crate::sync::SpinLock;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// The console, once there is one.
-static CONSOLE: SpinLock<Option<Console>> = SpinLock::new(None);
+/// Returns the console, once there is one.
+#[cfg(target_os = "none")]
+fn shared() -> &'static SpinLock<Option<Console>> {
+    static CONSOLE: SpinLock<Option<Console>> = SpinLock::new(None);
+    &CONSOLE
+}
+
+/// Returns this thread's console: each has a machine of its own.
+#[cfg(not(target_os = "none"))]
+fn shared() -> &'static SpinLock<Option<Console>> {
+    std::thread_local! {
+        static CONSOLE: &'static SpinLock<Option<Console>> = Box::leak(Box::default());
+    }
+    CONSOLE.with(|console| *console)
+}
 
 struct Console {
     uart: Uart,
@@ -58,7 +71,7 @@ impl Port {
 
     /// Sends a byte of the guest.
     pub fn put(&self, byte: u8) {
-        let mut guard = CONSOLE.lock();
+        let mut guard = shared().lock();
         let Some(console) = guard.as_mut() else {
             return;
         };
@@ -88,7 +101,7 @@ impl Port {
 
 /// Makes a UART the console.
 pub fn install(uart: Uart) {
-    *CONSOLE.lock() = Some(Console {
+    *shared().lock() = Some(Console {
         uart,
         at_line_start: true,
         writer: 0,
@@ -100,7 +113,7 @@ pub fn install(uart: Uart) {
 }
 
 fn with(f: impl FnOnce(&mut Console)) {
-    if let Some(console) = CONSOLE.lock().as_mut() {
+    if let Some(console) = shared().lock().as_mut() {
         f(console);
     }
 }
@@ -130,7 +143,7 @@ const PATIENCE: u32 = 1_000_000;
 /// Writes text of the hypervisor. A message, which begins with a bracket, begins a line.
 pub fn print(text: &str) {
     for _ in 0..PATIENCE {
-        if let Some(mut console) = CONSOLE.try_lock() {
+        if let Some(mut console) = shared().try_lock() {
             if let Some(console) = console.as_mut() {
                 console.print(text);
             }
@@ -174,7 +187,7 @@ pub fn receive(take: impl FnOnce(&mut Input<'_>) -> bool) {
 
 /// Returns whether input waits for its reader to have room.
 pub fn holds_input() -> bool {
-    let console = CONSOLE.lock();
+    let console = shared().lock();
     console.as_ref().is_some_and(|console| console.holds_input)
 }
 

@@ -21,14 +21,41 @@ pub const ESCAPE: u8 = 0x1d;
 /// What the command line asks with.
 pub const PROMPT: &str = "entresol> ";
 
-/// The VM that gets what is typed.
-static READER: SpinLock<Weak<Vm>> = SpinLock::new(Weak::new());
+/// Who reads the console.
+struct Desk {
+    /// The VM that gets what is typed.
+    reader: SpinLock<Weak<Vm>>,
+    command: SpinLock<CommandLine>,
+}
 
-static COMMAND: SpinLock<CommandLine> = SpinLock::new(CommandLine {
-    open: false,
-    line: String::new(),
-    entered: false,
-});
+impl Desk {
+    const fn new() -> Self {
+        Self {
+            reader: SpinLock::new(Weak::new()),
+            command: SpinLock::new(CommandLine {
+                open: false,
+                line: String::new(),
+                entered: false,
+            }),
+        }
+    }
+}
+
+/// Returns who reads the console.
+#[cfg(target_os = "none")]
+fn desk() -> &'static Desk {
+    static DESK: Desk = Desk::new();
+    &DESK
+}
+
+/// Returns who reads this thread's console: each has a machine of its own.
+#[cfg(not(target_os = "none"))]
+fn desk() -> &'static Desk {
+    std::thread_local! {
+        static DESK: &'static Desk = alloc::boxed::Box::leak(alloc::boxed::Box::new(Desk::new()));
+    }
+    DESK.with(|desk| *desk)
+}
 
 struct CommandLine {
     /// Whether what is typed is a command.
@@ -43,18 +70,18 @@ const LONGEST: usize = 80;
 
 /// Brings a VM to the front: it gets the input from now on.
 pub fn give_to(vm: &Arc<Vm>, raw: bool) {
-    *READER.lock() = Arc::downgrade(vm);
+    *desk().reader.lock() = Arc::downgrade(vm);
     console::bring_to_front(&vm.port, raw);
 }
 
 /// Returns the VM in front.
 pub fn reader() -> Option<Arc<Vm>> {
-    READER.lock().upgrade()
+    desk().reader.lock().upgrade()
 }
 
 /// Takes a command that was entered.
 pub fn take_command() -> Option<String> {
-    let mut command = COMMAND.lock();
+    let mut command = desk().command.lock();
     if !command.entered {
         return None;
     }
@@ -64,12 +91,12 @@ pub fn take_command() -> Option<String> {
 
 /// Returns whether a command waits to be taken.
 pub fn has_command() -> bool {
-    COMMAND.lock().entered
+    desk().command.lock().entered
 }
 
 /// Ends the command line: what is typed is the guest's again.
 pub fn close_command_line() {
-    COMMAND.lock().open = false;
+    desk().command.lock().open = false;
 }
 
 impl CommandLine {
@@ -99,11 +126,7 @@ impl CommandLine {
                 input.echo("\n");
                 self.entered = true;
             }
-            BACKSPACE | DELETE => {
-                if self.line.pop().is_some() {
-                    input.echo("\u{8} \u{8}");
-                }
-            }
+            BACKSPACE | DELETE if self.line.pop().is_some() => input.echo("\u{8} \u{8}"),
             b' '..=b'~' if self.line.len() < LONGEST => {
                 self.line.push(byte.into());
                 input.echo(&self.line[self.line.len() - 1..]);
@@ -149,7 +172,7 @@ pub fn receive(here: Option<&mut Vcpu>) {
 
 /// Reads keys for the command line and the guest; false when the guest has no room for more.
 fn sort(input: &mut Input<'_>, has_room: impl Fn() -> bool, mut give: impl FnMut(u8)) -> bool {
-    let mut command = COMMAND.lock();
+    let mut command = desk().command.lock();
     loop {
         if command.entered {
             // The next keys wait for what the command does.

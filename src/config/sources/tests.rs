@@ -28,7 +28,7 @@ fn refusal(board: &Board, bundle: &[u8]) -> alloc::string::String {
 fn nothing_at_all_says_what_to_do() {
     assert_eq!(
         refusal(&board(None, false), b""),
-        "no VM: hand over a bundle as the initial ramdisk (scripts/bundle makes it; -initrd in QEMU)"
+        "no bundle: hand one over as the initial ramdisk (scripts/bundle makes it; -initrd in QEMU)"
     );
 }
 
