@@ -292,25 +292,18 @@ fn machine_tree() -> Scratch {
 
 /// Makes a node with these properties: type (as of `fdtput`), name, values.
 fn put(tree: &Scratch, node: &str, properties: &[(&str, &str, &[&str])]) {
-    let fdtput = |arguments: &[&str]| {
-        output(
-            Command::new("fdtput")
-                .args(&arguments[..arguments.len().min(2)])
-                .arg(tree.path())
-                .args(&arguments[arguments.len().min(2)..]),
-            b"",
-        );
+    let fdtput = |options: &[&str], rest: &[&str]| {
+        let mut command = Command::new("fdtput");
+        command.args(options).arg(tree.path()).args(rest);
+        output(&mut command, b"");
     };
-    output(
-        Command::new("fdtput").arg("-c").arg(tree.path()).arg(node),
-        b"",
-    );
+    fdtput(&["-c"], &[node]);
     for (kind, name, values) in properties {
-        fdtput(&[&["-t", kind, node, name][..], values].concat());
+        fdtput(&["-t", kind], &[&[node, name], *values].concat());
     }
 }
 
-fn put_domain(tree: &Scratch, name: &str, cpu: &str, start: u64, size: usize) {
+fn put_domain(tree: &Scratch, name: &str, cpu: &str, start: u64, size: usize, more: &str) {
     let domain = format!("/chosen/{name}");
     put(
         tree,
@@ -322,7 +315,7 @@ fn put_domain(tree: &Scratch, name: &str, cpu: &str, start: u64, size: usize) {
             ("x", "memory", &["0", "10000"]),
             ("x", "cpus", &["1"]),
             ("s", "vpl011", &[]),
-            ("x", "nr_spis", &["10"]),
+            ("x", more, &["10"]),
         ],
     );
     let (start_text, size_text) = (format!("{start:x}"), format!("{size:x}"));
@@ -350,10 +343,16 @@ fn put_domain(tree: &Scratch, name: &str, cpu: &str, start: u64, size: usize) {
 fn guests_described_for_xen() {
     let tree = machine_tree();
     let checks = checks();
-    put_domain(&tree, "domU1", "0", 0x5000_0000, checks.len());
-    put_domain(&tree, "domU2", "1", 0x5800_0000, checks.len());
-    put_domain(&tree, "domU3", "1", 0x5800_0000, checks.len());
-    put(&tree, "/chosen/domU3", &[("x", "xen,static-mem", &["1"])]);
+    put_domain(&tree, "domU1", "0", 0x5000_0000, checks.len(), "nr_spis");
+    put_domain(&tree, "domU2", "1", 0x5800_0000, checks.len(), "nr_spis");
+    put_domain(
+        &tree,
+        "domU3",
+        "1",
+        0x5800_0000,
+        checks.len(),
+        "xen,static-mem",
+    );
     let path = tree.path().to_str().expect("UTF-8").to_owned();
     let mut run = Qemu::virt()
         .cpus(2)
