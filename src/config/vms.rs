@@ -101,7 +101,7 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, Refusal> {
         return Err(refuse!("{LIST}: no VMs: a [vm.NAME] table is needed"));
     }
     tables.sort_by_key(|(name, _)| name.span().start);
-    let read = |(name, value): (Spanned<String>, Spanned<DeValue<'_>>)| {
+    let read = |(name, value): RawEntry<'_>| {
         let table = check_name(&name)
             .map_err(|fault| fault.place(text, ""))
             .and_then(|()| {
@@ -114,8 +114,11 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, Refusal> {
     Ok(tables.into_iter().map(read).collect())
 }
 
+/// A VM's name and what stands there, as the parser left it.
+type RawEntry<'a> = (Spanned<String>, Spanned<DeValue<'a>>);
+
 /// Returns the tables below `vm`, in any order.
-fn tables(text: &str) -> Result<Vec<(Spanned<String>, Spanned<DeValue<'_>>)>, Fault> {
+fn tables(text: &str) -> Result<Vec<RawEntry<'_>>, Fault> {
     let root = DeTable::parse(text)?;
     let mut tables = vec![];
     for (key, value) in root.into_inner() {
