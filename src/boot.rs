@@ -53,7 +53,7 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     devices::report(&board, &host, &frames);
     #[cfg(feature = "selftest")]
     selftest::run(&board.chosen.bootargs)?;
-    let config = guests::bundle(bundle)?;
+    let config = guests::bundle(&board)?;
     let entropy = entropy::Source::new(&board.chosen.rng_seed, host.entropy);
     let time = devices::time_at_count_0(&board)?;
     guests::start(config, &host, frames, entropy, devices::psci(&board), time)?;

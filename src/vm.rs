@@ -15,6 +15,7 @@ pub mod image;
 mod inject;
 pub mod input;
 mod interrupts;
+pub mod load;
 pub mod memory;
 pub mod psci;
 pub mod pvtime;

@@ -3,7 +3,8 @@
 use super::{cpus, entropy::Source, memory};
 use crate::{
     addr::{Ipa, PaRange, Va},
-    config::{self, Config},
+    board::Board,
+    config::{self, Config, sources},
     cpu::{barrier, timer, tlb},
     dev::{console, psci::Psci},
     error::Refusal,
@@ -22,10 +23,11 @@ use crate::{
     sync::SpinLock,
     vm::{
         Ending, Parts, Vm,
-        fdt::{GuestDescription, GuestMap, VIRT, guest_tree},
+        fdt::{GuestDescription, GuestMap, VIRT},
         host::Host,
-        image::{Extent, Kernel, Layout},
+        image::Extent,
         input,
+        load::{Files, Plan},
         memory::GuestMemory,
         pvtime::{self, StolenTime},
         smccc::Start,
@@ -34,15 +36,19 @@ use crate::{
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
-/// Reads the bundle that the boot loader put into memory.
-pub fn bundle(range: Option<PaRange>) -> Result<Config<'static>, Refusal> {
-    let range = range.ok_or_else(|| {
-        refuse!(
-            "no bundle: hand one over as the initial ramdisk (scripts/bundle makes it; -initrd in QEMU)"
-        )
+/// Reads what VMs there are; says what is wrong with those that can't be had.
+pub fn bundle(board: &Board) -> Result<Config<'static>, Refusal> {
+    let config = sources::read(board, |range| {
+        stage1::map_boot_data(range).map_err(memory::refusal)
     })?;
-    let bytes = stage1::map_boot_data(range).map_err(memory::refusal)?;
-    Config::from_bundle(bytes)
+    config.notes.iter().for_each(|note| log::warn!("{note}"));
+    for refusal in &config.refused {
+        log::error!("{refusal}");
+    }
+    if config.vms.is_empty() {
+        return Err(refuse!("no VM can be started"));
+    }
+    Ok(config)
 }
 
 /// A VM that runs, and what has to be given back when it ends.
@@ -120,8 +126,10 @@ pub fn start(
         next_cpu: 0,
     };
     for number in 0..count {
-        if let Err(refusal) = guests.start(number) {
-            log::error!("{refusal}");
+        match guests.start(number) {
+            Err(refusal) if count == 1 => return Err(refusal),
+            Err(refusal) => log::error!("{refusal}"),
+            Ok(()) => {}
         }
     }
     if guests.running.is_empty() {
@@ -241,6 +249,7 @@ impl Guests {
     fn make(&mut self, number: usize) -> Result<(Running, Vec<Box<Vcpu>>), Refusal> {
         let vmid = self.free_vmid()?;
         let config = &self.config.vms[number];
+        config.check_machine(cpus::online() as u32, self.frames.free_bytes())?;
         refuse_unsupported(config)?;
         let memory = self.allocate(vmid, config.memory, config.cpus)?;
         let config = &self.config.vms[number];
@@ -375,10 +384,11 @@ fn make_vm(
     entropy: &mut Source,
     time_at_count_0: u64,
 ) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
-    let kernel = Kernel::identify(config.kernel.bytes, config.load)?;
     let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
     let ram = Extent::new(VIRT.ram, config.memory)
         .ok_or_else(|| refuse!("{} bytes of RAM do not fit", config.memory))?;
+    let mpidrs: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
+    let plan = plan(config, ram, &mpidrs, host, entropy)?;
     let ids = &host.ids;
     let support = Support::from_id(ids.get(IdReg::ID_AA64MMFR0), ids.get(IdReg::ID_AA64MMFR1));
     let last = Ipa::new(ram.end().as_u64() - 1);
@@ -397,7 +407,7 @@ fn make_vm(
         .map_err(|error| refuse!("{error}"))?;
     let stolen_time = StolenTime::new(config.cpus, frames_of.stolen_time)
         .map_err(|error| refuse!("its stolen time can't be written: {error:?}"))?;
-    let start = load(config, &kernel, ram, &affinities, &memory, entropy)?;
+    let start = load(config, &plan, &memory)?;
     let count = timer::count();
     let vm = Vm::new(Parts {
         name: &config.name,
@@ -422,18 +432,8 @@ fn make_vm(
 
 /// Refuses what the file format allows and this version does not do.
 fn refuse_unsupported(config: &config::Vm<'_>) -> Result<(), Refusal> {
-    let online = cpus::online();
-    if let Some(pin) = config.pin.iter().find(|&&pin| pin as usize >= online) {
-        return Err(refuse!(
-            "pin = [{pin}, ...]: the machine's CPUs are 0 to {}",
-            online - 1
-        ));
-    }
     if config.aarch32 {
         return Err(refuse!("aarch32 = true is not supported yet"));
-    }
-    if config.dtb.is_some() {
-        return Err(refuse!("dtb is not supported yet: the device tree is made"));
     }
     Ok(())
 }
@@ -443,45 +443,36 @@ fn affinity(n: u32) -> Affinity {
     Affinity::new(0, 0, (n >> 4) as u8, (n & 0xf) as u8)
 }
 
-/// Fills a guest's RAM with zeroes, its kernel, ramdisk and device tree.
-fn load(
-    config: &config::Vm<'_>,
-    kernel: &Kernel,
+/// Plans a guest's RAM: its kernel, ramdisk and device tree.
+fn plan<'a>(
+    config: &'a config::Vm<'_>,
     ram: Extent,
-    affinities: &[Affinity],
-    memory: &GuestMemory,
+    affinities: &'a [u64],
+    host: &Host,
     entropy: &mut Source,
-) -> Result<Start, Refusal> {
-    let cpus: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
-    let (rng_seed, kaslr_seed) = (entropy.bytes(), entropy.number());
-    let ramdisk = config.ramdisk.map_or(&[][..], |file| file.bytes);
-    let tree = |ramdisk| {
-        guest_tree(&GuestDescription {
+) -> Result<Plan<'a>, Refusal> {
+    let files = Files {
+        kernel: config.kernel.bytes,
+        load: config.load,
+        ramdisk: config.ramdisk.map_or(&[][..], |file| file.bytes),
+        dtb: config.dtb.map(|file| file.bytes),
+        description: GuestDescription {
             map: MAP,
-            cpus: &cpus,
+            cpus: affinities,
             ram,
             bootargs: &config.bootargs,
-            ramdisk,
-            rng_seed,
-            kaslr_seed,
-        })
+            ramdisk: None,
+            rng_seed: entropy.bytes(),
+            kaslr_seed: entropy.number(),
+        },
     };
-    // A tree's length does not depend on the numbers in it.
-    let placeholder = (!ramdisk.is_empty()).then_some(ram);
-    let length = tree(placeholder).len() as u64;
-    let layout = Layout::plan(ram, kernel, ramdisk.len() as u64, length)?;
-    let unreachable = |error| refuse!("its RAM can't be written: {error:?}");
-    memory.zero().map_err(unreachable)?;
-    memory
-        .write(layout.kernel.start, config.kernel.bytes)
-        .map_err(unreachable)?;
-    if let Some(place) = layout.ramdisk {
-        memory.write(place.start, ramdisk).map_err(unreachable)?;
-    }
-    memory
-        .write(layout.tree.start, &tree(layout.ramdisk))
-        .map_err(unreachable)?;
-    memory.clean().map_err(unreachable)?;
+    Plan::new(&files, host.ids.for_guest(0).get(IdReg::ID_AA64MMFR0))
+}
+
+/// Fills a guest's RAM as planned.
+fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Result<Start, Refusal> {
+    plan.fill(memory)?;
+    let layout = plan.layout;
     log::info!(
         "vm.{}: {} MiB, kernel at {}, device tree at {}",
         config.name,
