@@ -22,7 +22,7 @@ pub mod vcpu;
 
 use crate::{
     addr::Ipa,
-    isa::{affinity::Affinity, features::IdRegs},
+    isa::{affinity::Affinity, features::IdRegs, sysreg::Present},
     mem::{stage2::Stage2, table::Tables},
     sync::SpinLock,
 };
@@ -47,6 +47,8 @@ pub struct Vm {
     pub memory: GuestMemory,
     /// What its ID registers read as.
     ids: IdRegs,
+    /// Which registers it has, by what they say.
+    shown: Present,
     /// VTTBR_EL2 and VTCR_EL2.
     stage2: (u64, u64),
     /// CNTVOFF_EL2: the physical count when the VM was made.
@@ -103,11 +105,13 @@ impl Vm {
         })?;
         let pa_size = parts.stage2.geometry().guest_pa_size();
         let pa_range = pa_size.map_or(0, crate::isa::descriptor::PaSize::encoding);
+        let ids = host.ids.for_guest(pa_range);
         Ok(Arc::new(Self {
             name: parts.name.into(),
             map: parts.map,
             memory: parts.memory,
-            ids: host.ids.for_guest(pa_range),
+            shown: Present::from_ids(&ids),
+            ids,
             stage2: (parts.stage2.vttbr(), parts.stage2.vtcr()),
             count_offset: parts.count,
             switches: parts.affinities.iter().copied().map(Switch::new).collect(),

@@ -2,9 +2,8 @@
 
 use super::vcpu::Vcpu;
 use crate::{
-    bits::field,
     error::GuestError,
-    isa::{encoding::Encoding, esr::Esr, features::IdReg, sysreg::SysReg},
+    isa::{encoding::Encoding, esr::Esr, sysreg::SysReg},
 };
 
 macro_rules! encodings {
@@ -62,7 +61,7 @@ pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), GuestError> {
 
 fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
     match SysReg::from_encoding(encoding) {
-        Some(reg) if is_guests(vcpu, reg) => return Ok(vcpu.read_sys_reg(reg)),
+        Some(reg) if vcpu.vm.shown.is_guests(reg) => return Ok(vcpu.sysregs().read_any(reg)),
         _ => {}
     }
     match encoding {
@@ -78,8 +77,8 @@ fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
 fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), GuestError> {
     match SysReg::from_encoding(encoding) {
         Some(SysReg::OSLSR_EL1) | None => {}
-        Some(reg) if is_guests(vcpu, reg) => {
-            vcpu.write_sys_reg(reg, value);
+        Some(reg) if vcpu.vm.shown.is_guests(reg) => {
+            vcpu.sysregs_mut().write_any(reg, value);
             return Ok(());
         }
         Some(_) => {}
@@ -100,25 +99,6 @@ fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), GuestErr
     }
     Ok(())
 }
-
-/// Returns whether the guest has the register of a row: it is none of EL2's, and if it is one of
-/// a breakpoint or watchpoint, the CPU has that many.
-fn is_guests(vcpu: &Vcpu, reg: SysReg) -> bool {
-    let encoding = reg.info().encoding;
-    match (encoding.op0, encoding.op1, encoding.op2) {
-        (3, 4, _) => false,
-        (2, 0, 4..=7) if encoding.crn == 0 => {
-            let dfr0 = vcpu.vm.ids.get(IdReg::ID_AA64DFR0);
-            let lsb = if encoding.op2 < 6 { BRPS } else { WRPS };
-            u64::from(encoding.crm) <= field(dfr0, lsb, 4)
-        }
-        _ => true,
-    }
-}
-
-/// ID_AA64DFR0_EL1.BRPs and WRPs: how many breakpoints and watchpoints there are, less one.
-const BRPS: u32 = 12;
-const WRPS: u32 = 20;
 
 #[cold]
 fn undefined(vcpu: &Vcpu, e: Encoding, what: &str) -> Result<u64, GuestError> {

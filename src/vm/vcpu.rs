@@ -58,16 +58,16 @@ impl Vcpu {
     /// Makes vCPU `index` of a VM, at reset.
     pub fn new(vm: &Arc<Vm>, index: usize) -> Box<Self> {
         let mode = vm.host.mode;
-        let mut regs = SysRegs::new(mode);
+        let mut regs = SysRegs::new(mode, vm.shown);
         let (vttbr, vtcr) = vm.stage2_registers();
         let affinity = vm.affinity(index);
-        regs.write(SysReg::VPIDR_EL2, vm.host.midr);
-        regs.write(SysReg::VMPIDR_EL2, 1 << 31 | affinity.mpidr());
-        regs.write(SysReg::HCR_EL2, traps::hcr::for_guest(mode));
-        regs.write(SysReg::CPTR_EL2, traps::cptr(mode, true));
-        regs.write(SysReg::VTTBR_EL2, vttbr);
-        regs.write(SysReg::VTCR_EL2, vtcr);
-        regs.write(SysReg::CNTVOFF_EL2, vm.count_offset);
+        regs.write(SysReg::RUN_VPIDR_EL2, vm.host.midr);
+        regs.write(SysReg::RUN_VMPIDR_EL2, 1 << 31 | affinity.mpidr());
+        regs.write(SysReg::RUN_HCR_EL2, traps::hcr::for_guest(mode));
+        regs.write(SysReg::RUN_CPTR_EL2, traps::cptr(mode, true));
+        regs.write(SysReg::RUN_VTTBR_EL2, vttbr);
+        regs.write(SysReg::RUN_VTCR_EL2, vtcr);
+        regs.write(SysReg::RUN_CNTVOFF_EL2, vm.count_offset);
         Box::new(Self {
             frame: Frame::ZERO,
             regs,
@@ -135,6 +135,7 @@ impl Vcpu {
     pub fn put(&mut self) {
         if self.fp_on_cpu {
             self.fp.save();
+            self.regs.put_fp();
             self.trap_fp(true);
         }
         self.regs.put();
@@ -167,11 +168,12 @@ impl Vcpu {
     pub(super) fn use_fp(&mut self) {
         self.trap_fp(false);
         self.fp.restore();
+        self.regs.load_fp();
     }
 
     fn trap_fp(&mut self, trapped: bool) {
         let cptr = traps::cptr(self.mode(), trapped);
-        self.write_sys_reg(SysReg::CPTR_EL2, cptr);
+        self.write_sys_reg(SysReg::RUN_CPTR_EL2, cptr);
         // The registers are moved right after, at EL2, which CPTR_EL2 binds too.
         crate::cpu::barrier::isb();
         self.fp_on_cpu = !trapped;
