@@ -5,6 +5,7 @@ mod bus;
 mod counters;
 pub mod dev;
 mod exits;
+
 mod fault;
 pub mod fdt;
 pub mod gic;
@@ -14,6 +15,7 @@ mod inject;
 mod interrupts;
 pub mod memory;
 pub mod psci;
+mod setway;
 pub mod smccc;
 pub mod sysregs;
 mod system;

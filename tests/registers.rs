@@ -10,7 +10,7 @@ use entresol::isa::sysreg::{Export, Info, TABLE};
 const UNKNOWN: [(&str, &str); 0] = [];
 
 /// Everything that brings names of registers with it.
-const ARCHITECTURE: &str = ".arch armv9.5-a+sve2+sme2+memtag+nmi+pauth+brbe+the";
+const ARCHITECTURE: &str = ".arch armv9.5-a+sve2+sme2+memtag+brbe+the";
 
 /// One `mrs x0, NAME` as the table has it.
 struct Row {
@@ -46,7 +46,7 @@ fn every_encoding_is_the_assemblers() {
         .into_iter()
         .filter(|row| !UNKNOWN.iter().any(|(name, _)| *name == row.name))
         .collect();
-    assert!(known.len() > 350, "{} names", known.len());
+    assert!(known.len() > 300, "{} names", known.len());
     let object = assemble("known", &known).unwrap_or_else(|errors| panic!("{errors}"));
     let words = section(&object, "oracle");
     assert_eq!(words.len(), known.len());

@@ -1,10 +1,25 @@
 //! Trapped system registers and instructions: what the guest reads, and what a write does.
 
-use super::vcpu::Vcpu;
+use super::{setway, vcpu::Vcpu};
 use crate::{
     error::GuestError,
     isa::{encoding::Encoding, esr::Esr, sysreg::SysReg},
 };
+
+/// Why the guest does not go on with its next instruction at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Detour {
+    /// The access was refused.
+    Refused(GuestError),
+    /// The access was done, and the guest's memory must be cleaned first.
+    Clean,
+}
+
+impl From<GuestError> for Detour {
+    fn from(error: GuestError) -> Self {
+        Self::Refused(error)
+    }
+}
 
 macro_rules! encodings {
     ($($name:ident = $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal;)*) => {
@@ -38,9 +53,9 @@ encodings! {
 ///
 /// # Errors
 ///
-/// [`GuestError::Undefined`] for what the guest does not have.
+/// [`GuestError::Undefined`] for what the guest does not have; [`Detour::Clean`].
 #[inline(always)]
-pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), GuestError> {
+pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), Detour> {
     let encoding = Encoding::from_iss(esr.system_register());
     let rt = esr.system_rt();
     if esr.system_is_read() {
@@ -74,9 +89,10 @@ fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
     }
 }
 
-fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), GuestError> {
+fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), Detour> {
     match SysReg::from_encoding(encoding) {
         Some(SysReg::OSLSR_EL1) | None => {}
+        Some(SysReg::SCTLR_EL1) => return setway::write_sctlr(vcpu, value),
         Some(reg) if vcpu.vm.shown.is_guests(reg) => {
             vcpu.sysregs_mut().write_any(reg, value);
             return Ok(());
@@ -93,9 +109,8 @@ fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), GuestErr
         }
         DBGDTR_EL0 | DBGDTRRX_EL0 | OSDTRRX_EL1 | OSDTRTX_EL1 | OSECCR_EL1 | OSDLR_EL1
         | DBGPRCR_EL1 | DBGCLAIMSET_EL1 | DBGCLAIMCLR_EL1 => {}
-        DC_ISW | DC_CSW | DC_CISW => {}
-
-        _ => return undefined(vcpu, encoding, "write").map(drop),
+        DC_ISW | DC_CSW | DC_CISW => setway::maintained(vcpu)?,
+        _ => _ = undefined(vcpu, encoding, "write")?,
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 use super::{
     Vm,
     gic::{Here, HostLists},
+    memory::Cleaning,
     smccc::Start,
     sysregs::{HostMode, SysRegs},
     traps,
@@ -44,6 +45,8 @@ pub struct Vcpu {
     /// Whether `fp` is on the CPU, and the guest may use it without a trap.
     fp_on_cpu: bool,
     exit: Exit,
+    /// How far the guest's memory has been cleaned, while it waits for that.
+    pub(super) cleaning: Option<Cleaning>,
     /// The virtual interrupt interface of the CPU it was last loaded on.
     pub(super) lists: HostLists,
     /// Which vCPU of its VM.
@@ -74,6 +77,7 @@ impl Vcpu {
             fp: FpRegs::ZERO,
             fp_on_cpu: false,
             exit: Exit::Resumable,
+            cleaning: None,
             lists: HostLists::probe(),
             index,
             vm: vm.clone(),
@@ -151,6 +155,11 @@ impl Vcpu {
     pub fn run(&mut self) -> Exit {
         debug_assert!(self.regs.sysregs_loaded_on_cpu());
         self.exit = Exit::Resumable;
+        if self.cleaning.is_some()
+            && let Err(exit) = self.clean_memory()
+        {
+            return exit;
+        }
         let frame = core::ptr::from_mut(self).cast::<Frame>();
         // SAFETY: the vCPU's state is on this CPU, and the frame is the vCPU's first field. The
         // pointer is derived from all of `self`, which is not used until this returns.
