@@ -5,6 +5,7 @@ mod bus;
 mod counters;
 pub mod dev;
 mod exits;
+pub mod export;
 
 mod fault;
 pub mod fdt;

@@ -41,7 +41,7 @@ pub struct Vcpu {
     /// First: the assembly takes the frame's address for the vCPU's.
     pub(super) frame: Frame,
     regs: SysRegs,
-    fp: FpRegs,
+    pub(super) fp: FpRegs,
     /// Whether `fp` is on the CPU, and the guest may use it without a trap.
     fp_on_cpu: bool,
     exit: Exit,
@@ -111,6 +111,11 @@ impl Vcpu {
     /// Returns the register file, to change it.
     pub const fn sysregs_mut(&mut self) -> &mut SysRegs {
         &mut self.regs
+    }
+
+    /// Returns whether the FP registers are on this CPU.
+    pub(super) const fn fp_on_cpu(&self) -> bool {
+        self.fp_on_cpu
     }
 
     /// Returns how guests run on this machine.
