@@ -23,6 +23,9 @@ mod system;
 pub mod traps;
 pub mod vcpu;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     addr::Ipa,
     isa::{affinity::Affinity, features::IdRegs, sysreg::Present},

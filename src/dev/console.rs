@@ -3,8 +3,22 @@
 use super::uart::Uart;
 use crate::sync::SpinLock;
 
-/// The console, once there is one.
-static CONSOLE: SpinLock<Option<Console>> = SpinLock::new(None);
+/// Returns the console, once there is one.
+#[cfg(target_os = "none")]
+fn shared() -> &'static SpinLock<Option<Console>> {
+    static CONSOLE: SpinLock<Option<Console>> = SpinLock::new(None);
+    &CONSOLE
+}
+
+/// Returns this thread's console: each has a machine of its own.
+#[cfg(not(target_os = "none"))]
+fn shared() -> &'static SpinLock<Option<Console>> {
+    use alloc::boxed::Box;
+    std::thread_local! {
+        static CONSOLE: &'static SpinLock<Option<Console>> = Box::leak(Box::default());
+    }
+    CONSOLE.with(|console| *console)
+}
 
 struct Console {
     uart: Uart,
@@ -16,7 +30,7 @@ struct Console {
 
 /// Makes a UART the console.
 pub fn install(uart: Uart) {
-    *CONSOLE.lock() = Some(Console {
+    *shared().lock() = Some(Console {
         uart,
         at_line_start: true,
         holds_input: false,
@@ -25,14 +39,14 @@ pub fn install(uart: Uart) {
 
 /// Lets input raise the UART's interrupt.
 pub fn enable_input() {
-    if let Some(console) = CONSOLE.lock().as_mut() {
+    if let Some(console) = shared().lock().as_mut() {
         console.uart.enable_receive_interrupt();
     }
 }
 
 /// Sends a byte of a guest as it is.
 pub fn put(byte: u8) {
-    if let Some(console) = CONSOLE.lock().as_mut() {
+    if let Some(console) = shared().lock().as_mut() {
         console.put(byte);
     }
 }
@@ -44,7 +58,7 @@ const PATIENCE: u32 = 1_000_000;
 /// Writes text of the hypervisor. A message that starts amid a guest's line starts a new one.
 pub fn print(text: &str) {
     for _ in 0..PATIENCE {
-        if let Some(mut console) = CONSOLE.try_lock() {
+        if let Some(mut console) = shared().try_lock() {
             if let Some(console) = console.as_mut() {
                 console.print(text);
             }
@@ -57,7 +71,7 @@ pub fn print(text: &str) {
 /// Lets `take` read what was typed, byte by byte; it returns false when it had no room for more.
 /// Then the rest is held back in the UART, without interrupts, until this is called again.
 pub fn receive(take: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) {
-    let mut guard = CONSOLE.lock();
+    let mut guard = shared().lock();
     let Some(console) = guard.as_mut() else {
         return;
     };
@@ -75,7 +89,7 @@ pub fn receive(take: impl FnOnce(&mut dyn FnMut() -> Option<u8>) -> bool) {
 
 /// Returns whether input waits for its reader to have room.
 pub fn holds_input() -> bool {
-    CONSOLE
+    shared()
         .lock()
         .as_ref()
         .is_some_and(|console| console.holds_input)

@@ -19,7 +19,7 @@ use crate::{
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
-extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
+pub(super) extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
     let esr = Esr(esr);
     // HVC with an immediate other than 0 is reserved (DEN 0028, 2.9): the call does not exist.
     if esr.immediate() == 0
@@ -33,7 +33,7 @@ extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
-extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
+pub(super) extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
     let esr = Esr(esr);
     match esr.class() {
         class::SYSTEM => match system::access(vcpu, esr) {
@@ -50,7 +50,7 @@ extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
-extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
+pub(super) extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
     super::interrupts::take(vcpu);
     Next::resume(&mut vcpu.frame)
 }
@@ -59,7 +59,7 @@ extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
 /// can't be told, so that guest stops; EL2's own memory is behind no guest's writes.
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
-extern "C" fn guest_system_error(vcpu: &mut Vcpu) -> Next {
+pub(super) extern "C" fn guest_system_error(vcpu: &mut Vcpu) -> Next {
     vcpu.leave(Exit::Stopped("an SError arrived while it ran"))
 }
 
@@ -87,14 +87,16 @@ fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
         vcpu.inject_alignment_fault(esr, fault::address());
         return Next::resume(&mut vcpu.frame);
     }
-    if esr.access().is_none() && !esr.is_walk() {
-        vcpu.note_abort(format_args!(
-            "an instruction at {:#x} that can't be emulated accessed {}",
-            vcpu.sysregs().pc(),
-            vcpu.fault_ipa(),
-        ));
+    if esr.access().is_some() || esr.is_walk() {
+        return blame(vcpu, esr, GuestError::ExternalAbort);
     }
-    blame(vcpu, esr, GuestError::ExternalAbort)
+    vcpu.note_abort(format_args!(
+        "an instruction at {:#x} that can't be emulated accessed {}",
+        vcpu.sysregs().pc(),
+        vcpu.fault_ipa(),
+    ));
+    vcpu.inject_external_abort(esr, fault::address());
+    Next::resume(&mut vcpu.frame)
 }
 
 /// Does what a system register access asks for beyond the access.
@@ -114,7 +116,7 @@ fn divert(vcpu: &mut Vcpu, esr: Esr, detour: Detour) -> Next {
 #[cold]
 fn blame(vcpu: &mut Vcpu, esr: Esr, error: GuestError) -> Next {
     match error {
-        GuestError::Undefined => vcpu.inject_undefined(esr),
+        GuestError::Undefined => vcpu.inject_undefined(),
         GuestError::ExternalAbort => {
             vcpu.note_abort(format_args!(
                 "nothing is at {} (access from {:#x})",
@@ -175,7 +177,7 @@ const NOT_SUPPORTED: u64 = crate::isa::smccc::NOT_SUPPORTED as u64;
 fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
     let result = match action {
         Action::Return(value) => {
-            if value == NOT_SUPPORTED {
+            if value == NOT_SUPPORTED && !is_question(function as u32) {
                 vcpu.note_unknown_call(format_args!("no function {function:#x} to call"));
             }
             value
@@ -204,6 +206,12 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
     };
     vcpu.frame.write(0, result);
     Next::resume(&mut vcpu.frame)
+}
+
+/// Returns whether a function asks what there is: "not supported" is then an answer like any other.
+const fn is_question(function: u32) -> bool {
+    use crate::isa;
+    matches!(function, isa::psci::FEATURES | isa::smccc::ARCH_FEATURES)
 }
 
 /// Sleeps until there is an interrupt for the guest or for EL2, which is masked here and taken on
