@@ -230,6 +230,3 @@ impl Name {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -42,8 +42,6 @@ pub struct Vcpu {
     pub(super) frame: Frame,
     regs: SysRegs,
     pub(super) fp: FpRegs,
-    /// Whether `fp` is on the CPU, and the guest may use it without a trap.
-    fp_on_cpu: bool,
     exit: Exit,
     /// How far the guest's memory has been cleaned, while it waits for that.
     pub(super) cleaning: Option<Cleaning>,
@@ -75,7 +73,6 @@ impl Vcpu {
             frame: Frame::ZERO,
             regs,
             fp: FpRegs::ZERO,
-            fp_on_cpu: false,
             exit: Exit::Resumable,
             cleaning: None,
             lists: HostLists::probe(),
@@ -113,9 +110,9 @@ impl Vcpu {
         &mut self.regs
     }
 
-    /// Returns whether the FP registers are on this CPU.
+    /// Returns whether the FP registers are on this CPU, and the guest may use them without a trap.
     pub(super) const fn fp_on_cpu(&self) -> bool {
-        self.fp_on_cpu
+        self.regs.state().fp
     }
 
     /// Returns how guests run on this machine.
@@ -142,7 +139,7 @@ impl Vcpu {
 
     /// Moves the vCPU's state back to memory.
     pub fn put(&mut self) {
-        if self.fp_on_cpu {
+        if self.fp_on_cpu() {
             self.fp.save();
             self.regs.put_fp();
             self.trap_fp(true);
@@ -181,8 +178,10 @@ impl Vcpu {
     /// Gives the guest its FP registers at its first use of them since load.
     pub(super) fn use_fp(&mut self) {
         self.trap_fp(false);
-        self.fp.restore();
-        self.regs.load_fp();
+        if !self.fp_on_cpu() {
+            self.fp.restore();
+            self.regs.load_fp();
+        }
     }
 
     fn trap_fp(&mut self, trapped: bool) {
@@ -190,7 +189,6 @@ impl Vcpu {
         self.write_sys_reg(SysReg::RUN_CPTR_EL2, cptr);
         // The registers are moved right after, at EL2, which CPTR_EL2 binds too.
         crate::cpu::barrier::isb();
-        self.fp_on_cpu = !trapped;
     }
 
     /// Moves the guest on to its next instruction: the current one was done for it.

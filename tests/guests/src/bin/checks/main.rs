@@ -38,6 +38,8 @@ mod psci;
 #[cfg(target_os = "none")]
 mod rtc;
 #[cfg(target_os = "none")]
+mod setway;
+#[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]
 mod state;
@@ -57,6 +59,7 @@ fn main() -> ! {
             start::CHECKS,
             cpu::CHECKS,
             state::CHECKS,
+            setway::CHECKS,
             fp::CHECKS,
             pauth::CHECKS,
             memory::CHECKS,
