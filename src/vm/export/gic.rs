@@ -179,7 +179,7 @@ impl Vcpu {
     }
 
     /// Reads the CPU interface: ICH_VMCR_EL2 is 0, the active priorities follow from 8 and 16.
-    fn get_interface(&mut self, n: u8) -> u64 {
+    fn get_interface(&self, n: u8) -> u64 {
         if self.sysregs().sysregs_loaded_on_cpu() {
             return match u32::from(n) {
                 0 => self.lists.vmcr(),
