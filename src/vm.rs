@@ -7,6 +7,7 @@ mod decode;
 pub mod dev;
 mod emulate;
 mod exits;
+pub mod export;
 mod fault;
 pub mod fdt;
 pub mod gic;
@@ -20,6 +21,7 @@ pub mod memory;
 pub mod psci;
 pub mod pvtime;
 mod requests;
+mod setway;
 pub mod smccc;
 pub mod stats;
 pub mod sysregs;
@@ -34,7 +36,7 @@ mod tests;
 use crate::{
     addr::Ipa,
     dev::console::Port,
-    isa::{affinity::Affinity, features::IdRegs},
+    isa::{affinity::Affinity, features::IdRegs, sysreg::Present},
     mem::{stage2::Stage2, table::Tables},
     sync::SpinLock,
 };
@@ -65,6 +67,8 @@ pub struct Vm {
     pub memory: GuestMemory,
     /// What its ID registers read as.
     ids: IdRegs,
+    /// Which registers it has, by what they say.
+    shown: Present,
     /// VTTBR_EL2 and VTCR_EL2.
     stage2: (u64, u64),
     /// CNTVOFF_EL2: the physical count when the VM was made.
@@ -140,11 +144,13 @@ impl Vm {
         })?;
         let pa_size = parts.stage2.geometry().guest_pa_size();
         let pa_range = pa_size.map_or(0, crate::isa::descriptor::PaSize::encoding);
+        let ids = host.ids.for_guest(pa_range);
         Ok(Arc::new(Self {
             name: parts.name.into(),
             map: parts.map,
             memory: parts.memory,
-            ids: host.ids.for_guest(pa_range),
+            shown: Present::from_ids(&ids),
+            ids,
             stage2: (parts.stage2.vttbr(), parts.stage2.vtcr()),
             count_offset: parts.count,
             switches: parts.affinities.iter().copied().map(Switch::new).collect(),

@@ -45,6 +45,24 @@ impl Features {
     pub const TRF: Self = Self(1 << 15);
     /// FEAT_PAN.
     pub const PAN: Self = Self(1 << 16);
+    /// AArch32 at EL1.
+    pub const AARCH32_EL1: Self = Self(1 << 20);
+    /// EL2: always a CPU's; of a guest, that it may be a hypervisor.
+    pub const EL2: Self = Self(1 << 21);
+    /// FEAT_NV2: VNCR_EL2.
+    pub const NV2: Self = Self(1 << 22);
+    /// FEAT_ECV's physical offset: CNTPOFF_EL2.
+    pub const ECV: Self = Self(1 << 23);
+    /// FEAT_TCR2.
+    pub const TCR2: Self = Self(1 << 24);
+    /// FEAT_SCTLR2.
+    pub const SCTLR2: Self = Self(1 << 25);
+    /// FEAT_S1PIE: permission indirection.
+    pub const S1PIE: Self = Self(1 << 26);
+    /// FEAT_S1POE: permission overlays.
+    pub const S1POE: Self = Self(1 << 27);
+    /// None of them.
+    pub const NONE: Self = Self(0);
     /// All of them, for tests.
     #[cfg(test)]
     pub const ALL: Self = Self(u32::MAX);
@@ -53,6 +71,12 @@ impl Features {
     #[inline(always)]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Returns what is in both.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Adds `other` when `there`.
@@ -196,8 +220,8 @@ impl IdRegs {
     /// Returns which optional parts this CPU has.
     pub const fn features(&self) -> Features {
         use IdReg::{
-            ID_AA64DFR0, ID_AA64ISAR1, ID_AA64ISAR2, ID_AA64MMFR0, ID_AA64MMFR1, ID_AA64PFR0,
-            ID_AA64PFR1,
+            ID_AA64DFR0, ID_AA64ISAR1, ID_AA64ISAR2, ID_AA64MMFR0, ID_AA64MMFR1, ID_AA64MMFR2,
+            ID_AA64MMFR3, ID_AA64PFR0, ID_AA64PFR1,
         };
         let pauth = self.field(ID_AA64ISAR1, 4)
             | self.field(ID_AA64ISAR1, 8)
@@ -222,6 +246,14 @@ impl IdRegs {
             .with(Features::SPE, self.field(ID_AA64DFR0, 32) != 0)
             .with(Features::PAN, self.field(ID_AA64MMFR1, 20) != 0)
             .with(Features::TRF, self.field(ID_AA64DFR0, 40) != 0)
+            .with(Features::AARCH32_EL1, self.field(ID_AA64PFR0, 4) == 2)
+            .with(Features::EL2, self.field(ID_AA64PFR0, 8) != 0)
+            .with(Features::NV2, self.field(ID_AA64MMFR2, 24) >= 2)
+            .with(Features::ECV, self.field(ID_AA64MMFR0, 60) >= 2)
+            .with(Features::TCR2, self.field(ID_AA64MMFR3, 0) != 0)
+            .with(Features::SCTLR2, self.field(ID_AA64MMFR3, 4) != 0)
+            .with(Features::S1PIE, self.field(ID_AA64MMFR3, 8) != 0)
+            .with(Features::S1POE, self.field(ID_AA64MMFR3, 16) != 0)
     }
 
     /// Returns what a guest is shown on this CPU; `pa_range` is the ID_AA64MMFR0_EL1.PARange of its

@@ -9,7 +9,7 @@ use super::{
     bus, emulate, fault, psci,
     smccc::{self, Action, Facts},
     stats::Reason,
-    system,
+    system::{self, Detour},
     vcpu::{Exit, Vcpu},
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(super) extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
                 vcpu.skip(esr);
                 Next::resume_written(&mut vcpu.frame, esr.system_rt())
             }
-            Err(error) => blame(vcpu, esr, error),
+            Err(detour) => divert(vcpu, esr, detour),
         },
         class::DATA_ABORT => data_abort(vcpu, esr),
         _ => uncommon(vcpu, esr),
@@ -110,6 +110,19 @@ fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
         return Next::resume(&mut vcpu.frame);
     }
     blame(vcpu, esr, GuestError::ExternalAbort)
+}
+
+/// Does what a system register access asks for beyond the access.
+#[cold]
+fn divert(vcpu: &mut Vcpu, esr: Esr, detour: Detour) -> Next {
+    match detour {
+        Detour::Refused(error) => blame(vcpu, esr, error),
+        Detour::Clean => {
+            vcpu.skip(esr);
+            vcpu.clean_memory()
+                .map_or_else(|exit| vcpu.leave(exit), |()| Next::resume_all())
+        }
+    }
 }
 
 /// Lets a guest have the exception it asked for, or stops it.

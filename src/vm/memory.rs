@@ -34,6 +34,10 @@ impl From<TableError> for Unreachable {
     }
 }
 
+/// How far the cleaning of a guest's RAM has come, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cleaning(u64);
+
 /// A range that a guest named, proved to lie in its RAM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GuestRange {
@@ -135,12 +139,33 @@ impl GuestMemory {
     ///
     /// [`Unreachable`].
     pub fn clean(&self) -> Result<(), Unreachable> {
-        self.each_window(self.all(), |window, size| {
+        let mut progress = Cleaning::default();
+        while !self.clean_some(&mut progress)? {}
+        Ok(())
+    }
+
+    /// Does the next part of [`GuestMemory::clean`], one window at most; returns whether that was
+    /// the last.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`].
+    pub fn clean_some(&self, progress: &mut Cleaning) -> Result<bool, Unreachable> {
+        let left = self.size().saturating_sub(progress.0);
+        let range = GuestRange {
+            offset: progress.0,
+            size: left.min(WINDOW_SIZE),
+        };
+        self.each_window(range, |window, size| {
             cache::clean_invalidate(window, size);
         })?;
-        barrier::dsb_sy();
-        cache::invalidate_instructions();
-        Ok(())
+        progress.0 = progress.0.saturating_add(range.size);
+        let done = left <= WINDOW_SIZE;
+        if done {
+            barrier::dsb_sy();
+            cache::invalidate_instructions();
+        }
+        Ok(done)
     }
 
     fn all(&self) -> GuestRange {

@@ -2,39 +2,31 @@
 //!
 //! Registers go to the CPU at load and come back at put; an exit between moves none. Everybody
 //! reads and writes through [`SysRegs::read`] and [`SysRegs::write`], which ask [`locate`] where
-//! the value is. The array is private to this file, so a stale read does not compile.
+//! the value is. The array is private to this module, so a stale read does not compile.
+//!
+//! Three groups have a life of their own, and a flag each: the registers of an AArch32 EL1, which
+//! load and put move for such guests only, in both host modes alike; those that go with the FP
+//! registers; and those that go with the breakpoints.
 
 #![expect(unsafe_code, reason = "loads a guest's registers into the CPU")]
+
+mod on_cpu;
+mod place;
+mod report;
+mod view;
+
+pub use place::{Location, State, locate};
 
 use crate::{
     cpu::regs,
     isa::{
         encoding::Encoding,
         features::Features,
-        sysreg::{COUNT, Class, SysReg, has_alias, present, sysreg_rows},
+        sysreg::{COUNT, Present, SysReg, TABLE},
     },
+    vm::traps::hcr,
 };
-
-/// Where a register's value is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Location {
-    /// In the vCPU's array.
-    Memory,
-    /// On the CPU this runs on; the array's value is stale.
-    Cpu,
-    /// In the array, which decides, with a copy on the CPU.
-    MemoryAndCpu,
-}
-
-/// Returns where the value of a register of `class` is, given whether the vCPU is loaded.
-#[inline(always)]
-pub const fn locate(class: Class, sysregs_loaded_on_cpu: bool) -> Location {
-    match (class, sysregs_loaded_on_cpu) {
-        (Class::Deferred | Class::Timer, true) => Location::Cpu,
-        (Class::LoadOnly, true) => Location::MemoryAndCpu,
-        (_, false) | (Class::MemoryOnly, true) => Location::Memory,
-    }
-}
+use on_cpu::Group;
 
 /// How this machine runs guests: what decides which registers exist and by which name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +42,7 @@ pub struct SysRegs {
     regs: [u64; COUNT],
     pc: u64,
     pstate: u64,
-    sysregs_loaded_on_cpu: bool,
+    state: State,
     mode: HostMode,
 }
 
@@ -61,14 +53,30 @@ const GUEST_PSTATE: u32 = Encoding::new(3, 4, 4, 0, 0).iss();
 /// PSTATE of a new vCPU: EL1 with its own stack, all interrupts masked.
 const PSTATE_RESET: u64 = 0x3c5;
 
+/// FPEXC32_EL2.EN. While the FP registers are not a guest's, the CPU's FPEXC32_EL2 must have it:
+/// without, an AArch32 EL1 finds FP off before EL2's trap is asked (Arm ARM, "FPEXC32_EL2").
+const FPEXC_EN: u64 = 1 << 30;
+
+/// Prepares this CPU for its first guest. FP must not be trapped from EL2.
+pub fn prepare_cpu(features: Features) {
+    if features.has(Features::AARCH32_EL1) {
+        // SAFETY: says only that an AArch32 EL1 has FP.
+        unsafe { on_cpu::write(SysReg::FPEXC32_EL2, false, FPEXC_EN) }
+    }
+}
+
 impl SysRegs {
-    /// Makes the registers of a vCPU at reset, in memory.
-    pub fn new(mode: HostMode) -> Self {
+    /// Makes the registers of a vCPU at reset, in memory, for a guest that is shown `shown`.
+    pub fn new(mode: HostMode, shown: Present) -> Self {
+        let machine = Present {
+            features: mode.features,
+            ..shown
+        };
         Self {
-            regs: crate::isa::sysreg::TABLE.each_ref().map(|row| row.reset),
+            regs: TABLE.each_ref().map(|row| row.reset),
             pc: 0,
             pstate: PSTATE_RESET,
-            sysregs_loaded_on_cpu: false,
+            state: State::in_memory(machine.switched_for(shown)),
             mode,
         }
     }
@@ -78,37 +86,62 @@ impl SysRegs {
         self.mode
     }
 
+    /// Returns what of the vCPU is on this CPU, and what registers it has.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
     /// Returns whether the registers are on a CPU: the one that runs this.
     pub const fn sysregs_loaded_on_cpu(&self) -> bool {
-        self.sysregs_loaded_on_cpu
+        self.state.sysregs
     }
 
     /// Reads a register, wherever it is.
     #[inline(always)]
     pub fn read(&self, reg: SysReg) -> u64 {
-        match locate(reg.class(), self.sysregs_loaded_on_cpu) {
-            Location::Cpu => read_cpu(reg, self.mode.vhe),
+        match locate(reg, &self.state) {
+            Location::Cpu => on_cpu::read(reg, self.mode.vhe),
             Location::Memory | Location::MemoryAndCpu => self.regs[reg as usize],
+            Location::Computed => self.read_view(reg),
+            Location::Nowhere => report::unforeseen(reg),
         }
     }
 
     /// Writes a register, wherever it is.
     #[inline(always)]
     pub fn write(&mut self, reg: SysReg, value: u64) {
-        let location = locate(reg.class(), self.sysregs_loaded_on_cpu);
-        if location != Location::Cpu {
-            self.regs[reg as usize] = value;
+        let location = locate(reg, &self.state);
+        match location {
+            Location::Memory | Location::MemoryAndCpu => self.regs[reg as usize] = value,
+            Location::Cpu => {}
+            Location::Computed => return self.write_view(reg, value),
+            Location::Nowhere => {
+                report::unforeseen(reg);
+                return;
+            }
         }
         if location != Location::Memory {
             // SAFETY: the register is a guest's, and that guest is loaded here.
-            unsafe { write_cpu(reg, self.mode.vhe, value) }
+            unsafe { on_cpu::write(reg, self.mode.vhe, value) }
         }
+    }
+
+    /// Reads a register that is known only at run time: one copy of the code for the whole table.
+    #[inline(never)]
+    pub fn read_any(&self, reg: SysReg) -> u64 {
+        self.read(reg)
+    }
+
+    /// Writes a register that is known only at run time.
+    #[inline(never)]
+    pub fn write_any(&mut self, reg: SysReg, value: u64) {
+        self.write(reg, value);
     }
 
     /// Returns the address of the guest's next instruction.
     #[inline(always)]
     pub fn pc(&self) -> u64 {
-        if self.sysregs_loaded_on_cpu {
+        if self.state.sysregs {
             regs::read::<GUEST_PC>()
         } else {
             self.pc
@@ -118,7 +151,7 @@ impl SysRegs {
     /// Sets the address of the guest's next instruction.
     #[inline(always)]
     pub fn set_pc(&mut self, value: u64) {
-        if self.sysregs_loaded_on_cpu {
+        if self.state.sysregs {
             // SAFETY: only the return to the guest uses it.
             unsafe { regs::write::<GUEST_PC>(value) }
         } else {
@@ -129,7 +162,7 @@ impl SysRegs {
     /// Returns the guest's PSTATE, in the format of an SPSR.
     #[inline(always)]
     pub fn pstate(&self) -> u64 {
-        if self.sysregs_loaded_on_cpu {
+        if self.state.sysregs {
             regs::read::<GUEST_PSTATE>()
         } else {
             self.pstate
@@ -139,7 +172,7 @@ impl SysRegs {
     /// Sets the guest's PSTATE. The caller keeps it at EL0 or EL1.
     #[inline(always)]
     pub fn set_pstate(&mut self, value: u64) {
-        if self.sysregs_loaded_on_cpu {
+        if self.state.sysregs {
             // SAFETY: only the return to the guest uses it.
             unsafe { regs::write::<GUEST_PSTATE>(value) }
         } else {
@@ -149,126 +182,97 @@ impl SysRegs {
 
     /// Moves the registers to this CPU, where they stay until [`SysRegs::put`].
     pub fn load(&mut self) {
-        debug_assert!(!self.sysregs_loaded_on_cpu);
-        // SAFETY: the array holds a guest's values; none of the table's registers changes how EL2
-        // itself runs, but for HCR_EL2 and CPTR_EL2, which `vm::traps` makes.
-        unsafe {
-            if self.mode.vhe {
-                restore::<true>(&self.regs, self.mode.features);
-            } else {
-                restore::<false>(&self.regs, self.mode.features);
-            }
+        debug_assert!(!self.state.sysregs);
+        // First, as Cortex-A57 and A72 want it (erratum 853709: before HCR_EL2.RW is written).
+        if self.state.present.features.has(Features::AARCH32_EL1) {
+            self.restore(Group::Deferred32);
+            self.state.aarch32 = true;
         }
-        self.sysregs_loaded_on_cpu = true;
+        self.restore(Group::Deferred);
+        self.state.sysregs = true;
         let (pc, pstate) = (self.pc, self.pstate);
         self.set_pc(pc);
         self.set_pstate(pstate);
     }
 
-    /// Moves the registers back to memory.
+    /// Moves the registers back to memory. Those of FP and debug must not be loaded any more.
     pub fn put(&mut self) {
-        debug_assert!(self.sysregs_loaded_on_cpu);
+        debug_assert!(self.state.sysregs && !self.state.fp && !self.state.debug);
         self.pc = self.pc();
         self.pstate = self.pstate();
-        if self.mode.vhe {
-            save::<true>(&mut self.regs, self.mode.features);
-        } else {
-            save::<false>(&mut self.regs, self.mode.features);
+        self.take_back_system_error();
+        self.save(Group::Deferred);
+        self.state.sysregs = false;
+        if self.state.aarch32 {
+            self.save(Group::Deferred32);
+            self.state.aarch32 = false;
         }
-        self.sysregs_loaded_on_cpu = false;
+    }
+
+    /// Notices that a virtual SError was taken: the one bit of a control word that the CPU changes.
+    fn take_back_system_error(&mut self) {
+        let hcr = &mut self.regs[SysReg::RUN_HCR_EL2 as usize];
+        if *hcr & hcr::VSE != 0 {
+            *hcr &= !hcr::VSE | on_cpu::read(SysReg::RUN_HCR_EL2, self.mode.vhe);
+        }
+    }
+
+    /// Moves the registers that go with FP to this CPU. FP must not be trapped from EL2.
+    pub fn load_fp(&mut self) {
+        debug_assert!(self.state.sysregs && !self.state.fp);
+        self.restore(Group::Fp);
+        self.state.fp = true;
+    }
+
+    /// Moves them back to memory. FP must not be trapped from EL2 yet.
+    pub fn put_fp(&mut self) {
+        debug_assert!(self.state.fp);
+        self.save(Group::Fp);
+        self.state.fp = false;
+        if self.state.present.has(SysReg::FPEXC32_EL2) {
+            prepare_cpu(self.mode.features);
+        }
+    }
+
+    /// Moves the breakpoints and what goes with them to this CPU.
+    pub fn load_debug(&mut self) {
+        debug_assert!(self.state.sysregs && !self.state.debug);
+        self.restore(Group::Debug);
+        self.state.debug = true;
+    }
+
+    /// Moves them back to memory.
+    pub fn put_debug(&mut self) {
+        debug_assert!(self.state.debug);
+        self.save(Group::Debug);
+        self.state.debug = false;
+    }
+
+    #[inline(always)]
+    fn save(&mut self, group: Group) {
+        let (to, present) = (&mut self.regs, self.state.present);
+        if self.mode.vhe {
+            on_cpu::save::<true>(group, to, present);
+        } else {
+            on_cpu::save::<false>(group, to, present);
+        }
+    }
+
+    #[inline(always)]
+    fn restore(&mut self, group: Group) {
+        let (from, present) = (&self.regs, self.state.present);
+        // SAFETY: the array holds a guest's values, and the caller loads that guest. None of the
+        // table's registers changes how EL2 itself runs, but for HCR_EL2 and CPTR_EL2, which
+        // `vm::traps` makes.
+        unsafe {
+            if self.mode.vhe {
+                on_cpu::restore::<true>(group, from, present);
+            } else {
+                on_cpu::restore::<false>(group, from, present);
+            }
+        }
     }
 }
-
-macro_rules! accessors {
-    ($($(#[$doc:meta])* $name:ident
-       $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal
-       $class:ident $alias:tt $when:tt $reset:literal;)*) => {
-        /// One register each: read and written on the CPU, by its own name or by the one EL2
-        /// uses with E2H set. `vhe` is a constant at each hot call, so one instruction is left.
-        mod on_cpu {
-            $(#[expect(non_snake_case, reason = "the architecture's names")]
-            pub mod $name {
-                use super::super::{Encoding, has_alias, regs};
-
-                const OWN: Encoding = Encoding::new($op0, $op1, $crn, $crm, $op2);
-                const ALIAS: Encoding = if has_alias!($alias) { OWN.vhe_alias() } else { OWN };
-
-                #[inline(always)]
-                pub fn read(vhe: bool) -> u64 {
-                    if vhe {
-                        regs::read::<{ ALIAS.iss() }>()
-                    } else {
-                        regs::read::<{ OWN.iss() }>()
-                    }
-                }
-
-                /// # Safety
-                ///
-                /// The guest whose value this is must be loaded here.
-                #[inline(always)]
-                pub unsafe fn write(vhe: bool, value: u64) {
-                    // SAFETY: passed on to the caller.
-                    unsafe {
-                        if vhe {
-                            regs::write::<{ ALIAS.iss() }>(value);
-                        } else {
-                            regs::write::<{ OWN.iss() }>(value);
-                        }
-                    }
-                }
-            })*
-        }
-
-        /// Reads a register on the CPU.
-        #[inline(always)]
-        fn read_cpu(reg: SysReg, vhe: bool) -> u64 {
-            match reg {
-                $(SysReg::$name => on_cpu::$name::read(vhe),)*
-            }
-        }
-
-        /// Writes a register on the CPU.
-        ///
-        /// # Safety
-        ///
-        /// The guest whose value this is must be loaded here.
-        #[inline(always)]
-        unsafe fn write_cpu(reg: SysReg, vhe: bool, value: u64) {
-            // SAFETY: passed on to the caller.
-            unsafe {
-                match reg {
-                    $(SysReg::$name => on_cpu::$name::write(vhe, value),)*
-                }
-            }
-        }
-
-        /// Copies every deferred register from the CPU, and silences what acts without the vCPU.
-        #[inline(always)]
-        fn save<const VHE: bool>(to: &mut [u64; COUNT], features: Features) {
-            $(if matches!(Class::$class, Class::Deferred | Class::Timer) && present!(features, $when) {
-                to[SysReg::$name as usize] = on_cpu::$name::read(VHE);
-                if matches!(Class::$class, Class::Timer) {
-                    // SAFETY: turns a guest's timer off.
-                    unsafe { on_cpu::$name::write(VHE, 0) }
-                }
-            })*
-        }
-
-        /// Copies every register that lives on the CPU to it.
-        ///
-        /// # Safety
-        ///
-        /// The array must hold a guest's values, and that guest's turn must have come.
-        #[inline(always)]
-        unsafe fn restore<const VHE: bool>(from: &[u64; COUNT], features: Features) {
-            $(if !matches!(Class::$class, Class::MemoryOnly) && present!(features, $when) {
-                // SAFETY: passed on to the caller.
-                unsafe { on_cpu::$name::write(VHE, from[SysReg::$name as usize]) }
-            })*
-        }
-    };
-}
-sysreg_rows!(accessors);
 
 #[cfg(test)]
 mod tests;

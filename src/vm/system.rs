@@ -1,11 +1,25 @@
 //! Trapped system registers and instructions: what the guest reads, and what a write does.
 
-use super::vcpu::Vcpu;
+use super::{setway, vcpu::Vcpu};
 use crate::{
-    bits::field,
     error::GuestError,
-    isa::{encoding::Encoding, esr::Esr, features::IdReg, sysreg::SysReg},
+    isa::{encoding::Encoding, esr::Esr, sysreg::SysReg},
 };
+
+/// Why the guest does not go on with its next instruction at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Detour {
+    /// The access was refused.
+    Refused(GuestError),
+    /// The access was done, and the guest's memory must be cleaned first.
+    Clean,
+}
+
+impl From<GuestError> for Detour {
+    fn from(error: GuestError) -> Self {
+        Self::Refused(error)
+    }
+}
 
 macro_rules! encodings {
     ($($name:ident = $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal;)*) => {
@@ -39,9 +53,9 @@ encodings! {
 ///
 /// # Errors
 ///
-/// [`GuestError::Undefined`] for what the guest does not have.
+/// [`GuestError::Undefined`] for what the guest does not have; [`Detour::Clean`].
 #[inline(always)]
-pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), GuestError> {
+pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), Detour> {
     let encoding = Encoding::from_iss(esr.system_register());
     let rt = esr.system_rt();
     if esr.system_is_read() {
@@ -62,7 +76,7 @@ pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), GuestError> {
 
 fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
     match SysReg::from_encoding(encoding) {
-        Some(reg) if is_guests(vcpu, reg) => return Ok(vcpu.read_sys_reg(reg)),
+        Some(reg) if vcpu.vm.shown.is_guests(reg) => return Ok(vcpu.sysregs().read_any(reg)),
         _ => {}
     }
     match encoding {
@@ -75,11 +89,12 @@ fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
     }
 }
 
-fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), GuestError> {
+fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), Detour> {
     match SysReg::from_encoding(encoding) {
         Some(SysReg::OSLSR_EL1) | None => {}
-        Some(reg) if is_guests(vcpu, reg) => {
-            vcpu.write_sys_reg(reg, value);
+        Some(SysReg::SCTLR_EL1) => return setway::write_sctlr(vcpu, value),
+        Some(reg) if vcpu.vm.shown.is_guests(reg) => {
+            vcpu.sysregs_mut().write_any(reg, value);
             return Ok(());
         }
         Some(_) => {}
@@ -94,31 +109,11 @@ fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), GuestErr
         }
         DBGDTR_EL0 | DBGDTRRX_EL0 | OSDTRRX_EL1 | OSDTRTX_EL1 | OSECCR_EL1 | OSDLR_EL1
         | DBGPRCR_EL1 | DBGCLAIMSET_EL1 | DBGCLAIMCLR_EL1 => {}
-        DC_ISW | DC_CSW | DC_CISW => {}
-
-        _ => return undefined(vcpu, encoding, "write").map(drop),
+        DC_ISW | DC_CSW | DC_CISW => setway::maintained(vcpu)?,
+        _ => _ = undefined(vcpu, encoding, "write")?,
     }
     Ok(())
 }
-
-/// Returns whether the guest has the register of a row: it is none of EL2's, and if it is one of
-/// a breakpoint or watchpoint, the CPU has that many.
-fn is_guests(vcpu: &Vcpu, reg: SysReg) -> bool {
-    let encoding = reg.info().encoding;
-    match (encoding.op0, encoding.op1, encoding.op2) {
-        (3, 4, _) => false,
-        (2, 0, 4..=7) if encoding.crn == 0 => {
-            let dfr0 = vcpu.vm.ids.get(IdReg::ID_AA64DFR0);
-            let lsb = if encoding.op2 < 6 { BRPS } else { WRPS };
-            u64::from(encoding.crm) <= field(dfr0, lsb, 4)
-        }
-        _ => true,
-    }
-}
-
-/// ID_AA64DFR0_EL1.BRPs and WRPs: how many breakpoints and watchpoints there are, less one.
-const BRPS: u32 = 12;
-const WRPS: u32 = 20;
 
 #[cold]
 fn undefined(vcpu: &Vcpu, e: Encoding, what: &str) -> Result<u64, GuestError> {

@@ -1,12 +1,15 @@
 //! A guest's exits on the fake machine: everything between the vectors and the way back.
 
 mod ends;
+mod export;
 mod fixture;
+mod hidden;
 mod inject;
 mod interrupts;
 mod mmio;
 mod noise;
 mod psci;
 mod random;
+mod setway;
 mod switch;
 mod system;

@@ -111,6 +111,7 @@ macro_rules! register {
         const $name: u32 = Encoding::new($op0, $op1, $crn, $crm, $op2).iss();
     };
 }
+register!(CPTR_EL2 = 3 4 1 1 2);
 register!(MDCR_EL2 = 3 4 1 1 1);
 register!(HSTR_EL2 = 3 4 1 1 3);
 register!(HCRX_EL2 = 3 4 1 2 2);
@@ -159,6 +160,10 @@ pub fn configure_cpu(mode: HostMode) {
     let features = mode.features;
     // EL1PCTEN and EL1PCEN: guests use the physical counter and timer themselves.
     let cnthctl = if mode.vhe { 0b11 << 10 } else { 0b11 };
+    // SAFETY: FP is used by nobody yet; EL2 moves a register that goes with it.
+    unsafe { regs::write::<CPTR_EL2>(cptr(mode, false)) };
+    barrier::isb();
+    super::sysregs::prepare_cpu(features);
     // SAFETY: these decide what of EL1 and EL0 is trapped; nothing of EL2 depends on them. Each
     // register is written only where the CPU has it.
     unsafe {

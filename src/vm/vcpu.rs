@@ -6,6 +6,7 @@ use super::{
     Vm,
     gic::{Here, HostLists},
     host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER},
+    memory::Cleaning,
     smccc::Start,
     stats::{REASONS, Reason},
     sysregs::{HostMode, SysRegs},
@@ -44,11 +45,11 @@ pub struct Vcpu {
     /// First: the assembly takes the frame's address for the vCPU's.
     pub(super) frame: Frame,
     regs: SysRegs,
-    fp: FpRegs,
-    /// Whether `fp` is on the CPU, and the guest may use it without a trap.
-    fp_on_cpu: bool,
+    pub(super) fp: FpRegs,
     exit: Exit,
     exits: [u64; REASONS],
+    /// How far the guest's memory has been cleaned, while it waits for that.
+    pub(super) cleaning: Option<Cleaning>,
     /// The virtual interrupt interface of the CPU it was last loaded on.
     pub(super) lists: HostLists,
     /// Which vCPU of its VM.
@@ -76,8 +77,8 @@ impl Vcpu {
             frame: Frame::ZERO,
             regs: Self::registers(vm, index),
             fp: FpRegs::ZERO,
-            fp_on_cpu: false,
             exit: Exit::Interrupted,
+            cleaning: None,
             exits: [0; REASONS],
             lists: HostLists::probe(),
             index,
@@ -88,16 +89,16 @@ impl Vcpu {
     /// Returns the registers of vCPU `index` of a VM at reset.
     fn registers(vm: &Vm, index: usize) -> SysRegs {
         let mode = vm.host.mode;
-        let mut regs = SysRegs::new(mode);
+        let mut regs = SysRegs::new(mode, vm.shown);
         let (vttbr, vtcr) = vm.stage2_registers();
         let affinity = vm.affinity(index);
-        regs.write(SysReg::VPIDR_EL2, vm.host.midr);
-        regs.write(SysReg::VMPIDR_EL2, 1 << 31 | affinity.mpidr());
-        regs.write(SysReg::HCR_EL2, traps::hcr::for_guest(mode));
-        regs.write(SysReg::CPTR_EL2, traps::cptr(mode, true));
-        regs.write(SysReg::VTTBR_EL2, vttbr);
-        regs.write(SysReg::VTCR_EL2, vtcr);
-        regs.write(SysReg::CNTVOFF_EL2, vm.count_offset);
+        regs.write(SysReg::RUN_VPIDR_EL2, vm.host.midr);
+        regs.write(SysReg::RUN_VMPIDR_EL2, 1 << 31 | affinity.mpidr());
+        regs.write(SysReg::RUN_HCR_EL2, traps::hcr::for_guest(mode));
+        regs.write(SysReg::RUN_CPTR_EL2, traps::cptr(mode, true));
+        regs.write(SysReg::RUN_VTTBR_EL2, vttbr);
+        regs.write(SysReg::RUN_VTCR_EL2, vtcr);
+        regs.write(SysReg::RUN_CNTVOFF_EL2, vm.count_offset);
         regs
     }
 
@@ -133,6 +134,11 @@ impl Vcpu {
         &mut self.regs
     }
 
+    /// Returns whether the FP registers are on this CPU, and the guest may use them without a trap.
+    pub(super) const fn fp_on_cpu(&self) -> bool {
+        self.regs.state().fp
+    }
+
     /// Returns how guests run on this machine.
     pub const fn mode(&self) -> HostMode {
         self.regs.mode()
@@ -158,8 +164,9 @@ impl Vcpu {
 
     /// Moves the vCPU's state back to memory.
     pub fn put(&mut self) {
-        if self.fp_on_cpu {
+        if self.fp_on_cpu() {
             self.fp.save();
+            self.regs.put_fp();
             self.trap_fp(true);
         }
         self.regs.put();
@@ -185,7 +192,7 @@ impl Vcpu {
     /// Returns the physical count at which a timer of the guest will want it, if one is on: 0 when
     /// one does already.
     pub fn deadline(&self) -> Option<u64> {
-        let offset = self.regs.read(SysReg::CNTVOFF_EL2);
+        let offset = self.regs.read(SysReg::RUN_CNTVOFF_EL2);
         [
             (SysReg::CNTV_CTL_EL0, SysReg::CNTV_CVAL_EL0, offset),
             (SysReg::CNTP_CTL_EL0, SysReg::CNTP_CVAL_EL0, 0),
@@ -200,14 +207,14 @@ impl Vcpu {
 
     /// Sets whether the guest's WFI comes to EL2, because there are others to run meanwhile.
     pub fn trap_wait(&mut self, trapped: bool) {
-        let old = self.regs.read(SysReg::HCR_EL2);
+        let old = self.regs.read(SysReg::RUN_HCR_EL2);
         let new = if trapped {
             old | traps::hcr::TWI
         } else {
             old & !traps::hcr::TWI
         };
         if new != old {
-            self.regs.write(SysReg::HCR_EL2, new);
+            self.regs.write(SysReg::RUN_HCR_EL2, new);
         }
     }
 
@@ -248,6 +255,11 @@ impl Vcpu {
     pub fn run(&mut self) -> Exit {
         debug_assert!(self.regs.sysregs_loaded_on_cpu());
         self.exit = Exit::Interrupted;
+        if self.cleaning.is_some()
+            && let Err(exit) = self.clean_memory()
+        {
+            return exit;
+        }
         let frame = core::ptr::from_mut(self).cast::<Frame>();
         // SAFETY: the vCPU's state is on this CPU, and the frame is the vCPU's first field. The
         // pointer is derived from all of `self`, which is not used until this returns.
@@ -277,15 +289,17 @@ impl Vcpu {
     /// Gives the guest its FP registers at its first use of them since load.
     pub(super) fn use_fp(&mut self) {
         self.trap_fp(false);
-        self.fp.restore();
+        if !self.fp_on_cpu() {
+            self.fp.restore();
+            self.regs.load_fp();
+        }
     }
 
     fn trap_fp(&mut self, trapped: bool) {
         let cptr = traps::cptr(self.mode(), trapped);
-        self.write_sys_reg(SysReg::CPTR_EL2, cptr);
+        self.write_sys_reg(SysReg::RUN_CPTR_EL2, cptr);
         // The registers are moved right after, at EL2, which CPTR_EL2 binds too.
         crate::cpu::barrier::isb();
-        self.fp_on_cpu = !trapped;
     }
 
     /// Moves the guest on to its next instruction: the current one was done for it.

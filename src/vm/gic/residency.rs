@@ -56,6 +56,20 @@ impl Gic {
         kicks
     }
 
+    /// Borrows a word of the CPU interface of a vCPU that is not loaded: number 0 is ICH_VMCR_EL2,
+    /// 8 + n is `ICH_AP0R<n>_EL2`, 16 + n is `ICH_AP1R<n>_EL2`.
+    pub fn saved_interface(&mut self, vcpu: usize, number: u8) -> Option<&mut u64> {
+        let face = self.face_mut(vcpu).filter(|face| !face.loaded)?;
+        let n = usize::from(number & 7);
+        match number >> 3 {
+            0 => (n == 0).then_some(&mut face.vmcr),
+            group => {
+                let group = usize::from(group).wrapping_sub(1);
+                face.active_priorities.get_mut(group)?.get_mut(n)
+            }
+        }
+    }
+
     /// Does what other CPUs left for the loaded vCPU: to be called when it has been kicked.
     pub fn sync<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
         self.catch_up(here)

@@ -94,6 +94,8 @@ pub struct Build {
     pub plain: bool,
     /// vCPUs of the VM.
     pub cpus: u8,
+    /// The size of the VM's RAM, which starts at the machine's.
+    pub ram: u64,
 }
 
 /// One CPU, without E2H.
@@ -101,6 +103,7 @@ pub const USUAL: Build = Build {
     vhe: false,
     plain: false,
     cpus: 1,
+    ram: RAM,
 };
 
 /// A VM with its first vCPU loaded.
@@ -130,7 +133,7 @@ impl Guest {
             redistributor: SpinLock::new(redistributor(&mut memory)),
         };
         let host = Arc::new(Host::probe(INTERRUPTS, vec![cpu], |_| Entropy::Absent));
-        let vm = vm(&host, build.cpus);
+        let vm = vm(&host, build);
         input::give_to(&vm, true);
         let mut vcpu = Vcpu::new(&vm, 0);
         vcpu.load();
@@ -346,7 +349,7 @@ fn set_up(cpu: &mut Fake, build: Build) {
     cpu.regs.insert(ich::VTR_EL2, vtr);
     cpu.regs.insert(CNTFRQ_EL0, FREQUENCY);
     cpu.computed.insert(ich::ELRSR_EL2, empty_lists);
-    cpu.ram = vec![0; 2 * RAM as usize];
+    cpu.ram = vec![0; (build.ram + RAM) as usize];
 }
 
 /// What ICH_ELRSR_EL2 says: a list register is empty that holds no interrupt and has no ended one
@@ -369,12 +372,12 @@ fn redistributor(memory: &mut Bench) -> Redistributor {
     Redistributor::find(&[region], Affinity::default()).unwrap()
 }
 
-fn vm(host: &Arc<Host>, cpus: u8) -> Arc<Vm> {
-    let last = Ipa::new(VIRT.ram.as_u64() + RAM - 1);
+fn vm(host: &Arc<Host>, Build { cpus, ram, .. }: Build) -> Arc<Vm> {
+    let last = Ipa::new(VIRT.ram.as_u64() + ram - 1);
     let tables = ArrayTables::new(8);
     let stage2 = Stage2::new(tables, last, 1, Support::from_id(5, 0x20)).unwrap();
-    let block = PaRange::new(Pa::new(0), RAM).unwrap();
-    let stolen_time = PaRange::new(Pa::new(RAM), pvtime::size(cpus.into())).unwrap();
+    let block = PaRange::new(Pa::new(0), ram).unwrap();
+    let stolen_time = PaRange::new(Pa::new(ram), pvtime::size(cpus.into())).unwrap();
     let affinities: Vec<_> = (0..cpus).map(|n| Affinity::new(0, 0, 0, n)).collect();
     Vm::new(Parts {
         name: "test",

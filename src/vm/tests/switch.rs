@@ -127,7 +127,9 @@ fn an_exit_moves_no_register_of_the_guest() {
 fn put_and_load_lose_nothing() {
     for vhe in [false, true] {
         let mut guest = Guest::build(Build { vhe, ..USUAL });
-        let own = |reg: SysReg| matches!(reg.class(), Class::Deferred | Class::Timer);
+        let present = guest.vcpu.sysregs().state().present;
+        let deferred = |reg: SysReg| matches!(reg.class(), Class::Deferred | Class::Timer);
+        let own = |reg: SysReg| deferred(reg) && present.has(reg);
         for (value, reg) in (1000..).zip(ALL).filter(|(_, reg)| own(*reg)) {
             guest.set_reg(reg, value);
         }

@@ -160,22 +160,18 @@ fn debug_registers_answer_as_without_a_debugger() {
 }
 
 #[test]
-fn set_way_maintenance_is_skipped() {
-    let mut guest = Guest::new();
-    for crm in [6, 10, 14] {
-        assert!(write(&mut guest, Encoding::new(1, 0, 7, crm, 2), 0x20));
-    }
-}
-
-#[test]
 fn registers_of_el2_are_no_guests() {
     for vhe in [false, true] {
         let mut guest = Guest::build(Build { vhe, ..USUAL });
-        for row in TABLE.iter().filter(|row| row.encoding.op1 == 4) {
+        for row in TABLE.iter().filter(|row| row.encoding.op1 >= 4) {
             take_log();
             assert_eq!(read(&mut guest, row.encoding), None, "{}", row.name);
             assert!(!write(&mut guest, row.encoding, 0), "{}", row.name);
             let own = row.encoding.iss();
+            // The hypervisor's own hold the guest's PC and PSTATE, which the exception changes.
+            if [ELR_EL2, SPSR_EL2].contains(&own) {
+                continue;
+            }
             let written = take_log()
                 .into_iter()
                 .any(|event| matches!(event, Event::Write(iss, _) if iss == own));

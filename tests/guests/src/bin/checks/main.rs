@@ -42,6 +42,8 @@ mod rtc;
 #[cfg(target_os = "none")]
 mod services;
 #[cfg(target_os = "none")]
+mod setway;
+#[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]
 mod state;
@@ -61,6 +63,7 @@ fn main() -> ! {
             start::CHECKS,
             cpu::CHECKS,
             state::CHECKS,
+            setway::CHECKS,
             fp::CHECKS,
             pauth::CHECKS,
             memory::CHECKS,

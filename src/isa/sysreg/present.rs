@@ -1,0 +1,88 @@
+//! Which registers of the table there are: on a CPU, or for a guest.
+
+use super::{Class, SysReg};
+use crate::{
+    bits::field,
+    isa::{
+        encoding::Encoding,
+        features::{Features, IdReg, IdRegs},
+    },
+};
+
+/// What decides which registers of the table exist.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Present {
+    /// The optional parts of the architecture.
+    pub features: Features,
+    /// How many breakpoints there are.
+    pub breakpoints: u8,
+    /// How many watchpoints there are.
+    pub watchpoints: u8,
+}
+
+impl Present {
+    /// Everything, for tests.
+    #[cfg(test)]
+    pub const ALL: Self = Self {
+        features: Features::ALL,
+        breakpoints: 16,
+        watchpoints: 16,
+    };
+
+    /// Reads it from ID registers: a CPU's, or those a guest is shown.
+    pub const fn from_ids(ids: &IdRegs) -> Self {
+        let dfr0 = ids.get(IdReg::ID_AA64DFR0);
+        Self {
+            features: ids.features(),
+            breakpoints: field(dfr0, 12, 4) as u8 + 1,
+            watchpoints: field(dfr0, 20, 4) as u8 + 1,
+        }
+    }
+
+    /// Returns what of this is moved for a vCPU: what the guest was shown, and what it was not
+    /// shown but can't be kept from either.
+    #[must_use]
+    pub const fn switched_for(self, shown: Self) -> Self {
+        // DISR_EL1 is VDISR_EL2 to a guest, and nothing traps it.
+        let unhideable = Features::RAS;
+        Self {
+            features: self.features.only(shown.features.with(unhideable, true)),
+            ..shown
+        }
+    }
+
+    /// Returns whether the register is there.
+    #[inline(always)]
+    pub const fn has(self, reg: SysReg) -> bool {
+        self.features.has(reg.features())
+            && match reg.class() {
+                Class::LazyDebug => self.has_numbered(reg),
+                _ => true,
+            }
+    }
+
+    const fn has_numbered(self, reg: SysReg) -> bool {
+        match super::ENCODINGS[reg as usize] {
+            Encoding {
+                crn: 0,
+                crm,
+                op2: 4 | 5,
+                ..
+            } => crm < self.breakpoints,
+            Encoding {
+                crn: 0,
+                crm,
+                op2: 6 | 7,
+                ..
+            } => crm < self.watchpoints,
+            _ => true,
+        }
+    }
+
+    /// Returns whether a guest that is shown this may use the register by its encoding. EL2's
+    /// registers, and those of EL1 that only EL2 may name, take a virtual EL2.
+    pub const fn is_guests(self, reg: SysReg) -> bool {
+        let of_el2 = super::ENCODINGS[reg as usize].op1 >= 4;
+        self.has(reg) && (!of_el2 || self.features.has(Features::EL2))
+    }
+}

@@ -1,0 +1,209 @@
+//! The interrupt controller's state by register: as the guest sees it, and its CPU interface.
+
+use super::ids::Name;
+use crate::vm::{
+    gic::{Gic, Here, HwIntid, ListRegisters, REDIST_SIZE},
+    vcpu::Vcpu,
+};
+
+/// Offsets of the distributor's registers (Arm IHI 0069, 12.8); redistributors have some too.
+mod dist {
+    pub const CTLR: u32 = 0x0;
+    pub const TYPER: u32 = 0x4;
+    pub const IGROUPR: u32 = 0x80;
+    pub const ISENABLER: u32 = 0x100;
+    pub const ISPENDR: u32 = 0x200;
+    pub const ISACTIVER: u32 = 0x300;
+    pub const IPRIORITYR: u32 = 0x400;
+    pub const ICFGR: u32 = 0xc00;
+    pub const IROUTER: u32 = 0x6000;
+}
+
+/// GICR_WAKER, and the redistributor's frame for its own interrupts.
+const WAKER: u32 = 0x14;
+const SGI_FRAME: u32 = 0x1_0000;
+
+/// From a register that sets bits to the one that clears them.
+const TO_CLEARING: u32 = 0x80;
+
+/// The interface of a vCPU that is on no CPU.
+struct NoLists;
+
+impl ListRegisters for NoLists {
+    fn count(&self) -> u32 {
+        0
+    }
+    fn active_priority_count(&self) -> u32 {
+        0
+    }
+    fn traps_dir(&self) -> bool {
+        true
+    }
+    fn read(&self, _: u32) -> u64 {
+        0
+    }
+    fn write(&mut self, _: u32, _: u64) {}
+    fn empty(&self) -> u64 {
+        0
+    }
+    fn hcr(&self) -> u64 {
+        0
+    }
+    fn set_hcr(&mut self, _: u64) {}
+    fn vmcr(&self) -> u64 {
+        0
+    }
+    fn set_vmcr(&mut self, _: u64) {}
+    fn active_priority(&self, _: u32, _: u32) -> u64 {
+        0
+    }
+    fn set_active_priority(&mut self, _: u32, _: u32, _: u64) {}
+    fn misr(&self) -> u64 {
+        0
+    }
+    fn eisr(&self) -> u64 {
+        0
+    }
+    fn deactivate(&mut self, _: HwIntid) {}
+}
+
+/// Iterates over the registers of one word of 32 interrupts, by offset from those of word 0.
+fn word_registers(word: u32) -> impl Iterator<Item = u32> {
+    let bits = [
+        dist::IGROUPR,
+        dist::ISENABLER,
+        dist::ISPENDR,
+        dist::ISACTIVER,
+    ];
+    let priorities = (0..8).map(move |n| dist::IPRIORITYR + 32 * word + 4 * n);
+    bits.into_iter()
+        .map(move |row| row + 4 * word)
+        .chain(priorities)
+}
+
+impl Vcpu {
+    /// Iterates over what there is to export of the interrupt controller.
+    pub(super) fn gic_registers(&mut self) -> impl Iterator<Item = Name> + use<> {
+        let words = self.read_dist(dist::TYPER, 4) as u32 & 0x1f;
+        let shared = (1..=words).flat_map(|word| {
+            let configuration = (0..2).map(move |n| dist::ICFGR + 8 * word + 4 * n);
+            let routes = (0..32).map(move |n| dist::IROUTER + 8 * (32 * word + n));
+            word_registers(word).chain(configuration).chain(routes)
+        });
+        let own = word_registers(0).map(|offset| SGI_FRAME + offset);
+        let interface = [0].into_iter().chain(8..12).chain(16..20);
+        [dist::CTLR]
+            .into_iter()
+            .chain(shared)
+            .map(Name::Dist)
+            .chain([WAKER].into_iter().chain(own).map(Name::Redist))
+            .chain(interface.map(Name::Interface))
+    }
+
+    pub(super) fn get_gic(&mut self, name: Name) -> u64 {
+        match name {
+            Name::Dist(offset) => self.read_dist(offset, size(offset)),
+            Name::Redist(offset) => self.read_redist(offset),
+            Name::Interface(n) => self.get_interface(n),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn set_gic(&mut self, name: Name, value: u64) {
+        // What a guest can only set bit by bit is made what it was.
+        let clears = |offset: u32| matches!(offset >> 7, 2 | 4 | 6);
+        match name {
+            Name::Dist(offset) => {
+                if clears(offset) {
+                    self.write_dist(offset + TO_CLEARING, !value & 0xffff_ffff);
+                }
+                self.write_dist(offset, value);
+            }
+            Name::Redist(offset) => {
+                if clears(offset.wrapping_sub(SGI_FRAME)) {
+                    self.write_redist(offset + TO_CLEARING, !value & 0xffff_ffff);
+                }
+                self.write_redist(offset, value);
+            }
+            Name::Interface(n) => self.set_interface(n, value),
+            _ => {}
+        }
+    }
+
+    /// Lets `f` use the interrupt controller as this vCPU, which is on no CPU.
+    fn with_gic_away<R>(&self, f: impl FnOnce(&mut Gic, &mut Here<'_, NoLists>) -> R) -> R {
+        let mut lists = NoLists;
+        f(
+            &mut self.vm.gic.lock(),
+            &mut Here::new(self.index, &mut lists),
+        )
+    }
+
+    fn read_dist(&mut self, offset: u32, size: u32) -> u64 {
+        if self.sysregs().sysregs_loaded_on_cpu() {
+            return self.read_gic(|gic, here| gic.dist_read(here, offset, size));
+        }
+        self.with_gic_away(|gic, here| gic.dist_read(here, offset, size))
+            .value
+    }
+
+    fn write_dist(&mut self, offset: u32, value: u64) {
+        let size = size(offset);
+        if self.sysregs().sysregs_loaded_on_cpu() {
+            return self.with_gic(|gic, here| gic.dist_write(here, offset, size, value));
+        }
+        let kicks = self.with_gic_away(|gic, here| gic.dist_write(here, offset, size, value));
+        self.vm.kick(kicks);
+    }
+
+    fn read_redist(&mut self, offset: u32) -> u64 {
+        let offset = self.redist_base() + u64::from(offset);
+        if self.sysregs().sysregs_loaded_on_cpu() {
+            return self.read_gic(|gic, here| gic.redist_read(here, offset, 4));
+        }
+        self.with_gic_away(|gic, here| gic.redist_read(here, offset, 4))
+            .value
+    }
+
+    fn write_redist(&mut self, offset: u32, value: u64) {
+        let offset = self.redist_base() + u64::from(offset);
+        if self.sysregs().sysregs_loaded_on_cpu() {
+            return self.with_gic(|gic, here| gic.redist_write(here, offset, 4, value));
+        }
+        let kicks = self.with_gic_away(|gic, here| gic.redist_write(here, offset, 4, value));
+        self.vm.kick(kicks);
+    }
+
+    const fn redist_base(&self) -> u64 {
+        REDIST_SIZE * self.index as u64
+    }
+
+    /// Reads the CPU interface: ICH_VMCR_EL2 is 0, the active priorities follow from 8 and 16.
+    fn get_interface(&self, n: u8) -> u64 {
+        if self.sysregs().sysregs_loaded_on_cpu() {
+            return match u32::from(n) {
+                0 => self.lists.vmcr(),
+                n => self.lists.active_priority(n / 8 - 1, n % 8),
+            };
+        }
+        let mut gic = self.vm.gic.lock();
+        gic.saved_interface(self.index, n).map_or(0, |word| *word)
+    }
+
+    fn set_interface(&mut self, n: u8, value: u64) {
+        if self.sysregs().sysregs_loaded_on_cpu() {
+            return match u32::from(n) {
+                0 => self.lists.set_vmcr(value),
+                n => self.lists.set_active_priority(n / 8 - 1, n % 8, value),
+            };
+        }
+        if let Some(word) = self.vm.gic.lock().saved_interface(self.index, n) {
+            *word = value;
+        }
+    }
+}
+
+/// GICD_IROUTER registers are 8 bytes wide, all others here 4.
+const fn size(offset: u32) -> u32 {
+    if offset >= dist::IROUTER { 8 } else { 4 }
+}
