@@ -1,7 +1,7 @@
 //! EL2's two modes: HCR_EL2.E2H clear, or set where the CPU has FEAT_VHE.
 //!
 //! `entry.S` clears E2H where that can be done. The device tree then says what is wanted, and
-//! [`enter`] moves this CPU there; the code is in `vhe.S`.
+//! `enter` moves this CPU there; the code is in `vhe.S`.
 
 #![cfg_attr(
     target_os = "none",
@@ -44,7 +44,7 @@ pub struct Support {
 }
 
 impl Support {
-    /// Looks at this CPU, before [`enter`]: E2H, which `entry.S` has cleared, is set only where it
+    /// Looks at this CPU, before `enter`: E2H, which `entry.S` has cleared, is set only where it
     /// is RES1. That tells also for CPUs that are older than ID_AA64MMFR4_EL1.E2H0.
     pub fn probe() -> Self {
         let e2h0_is_negative = bit(regs::read::<ID_AA64MMFR4_EL1>(), E2H0_SIGN);
