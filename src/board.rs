@@ -15,6 +15,7 @@ pub mod firmware;
 pub mod gic;
 pub mod memory;
 pub mod modules;
+mod rtc;
 pub mod timer;
 mod tree;
 pub mod uart;
@@ -56,6 +57,8 @@ pub struct Board {
     pub psci: Option<Psci>,
     /// The serial port for messages, if there is one we can drive.
     pub uart: Option<Uart>,
+    /// The registers of the clock, a PL031, if there is one.
+    pub rtc: Option<PaRange>,
     /// What the loader left.
     pub chosen: Chosen,
     /// The guests that the loader put into memory one by one, and why some can't be had.
@@ -88,6 +91,7 @@ impl Board {
             gic,
             psci: firmware::find(&tree)?,
             uart: uart::find(&tree, gic_node),
+            rtc: rtc::find(&tree),
             chosen: chosen::read(&tree)?,
         };
         board.check()?;

@@ -29,6 +29,7 @@ use crate::{
         input,
         load::{Files, Plan},
         memory::GuestMemory,
+        pvtime::{self, StolenTime},
         smccc::Start,
         vcpu::Vcpu,
     },
@@ -55,9 +56,15 @@ struct Running {
     vm: Arc<Vm>,
     /// Its place in the bundle's list.
     number: usize,
-    vmid: u16,
     stage2: Stage2<HeapTables<ThisMachine>>,
-    blocks: Vec<PaRange>,
+    memory: Memory,
+}
+
+/// The frames that a VM has.
+struct Memory {
+    vmid: u16,
+    ram: Vec<PaRange>,
+    stolen_time: PaRange,
 }
 
 /// All guests, and what new ones are made of.
@@ -67,6 +74,8 @@ struct Guests {
     frames: Frames,
     entropy: Source,
     psci: Option<Psci>,
+    /// The time of day at count 0, in seconds since 1970.
+    time_at_count_0: u64,
     running: Vec<Running>,
     /// The CPU that the next vCPU goes to when its owner did not say.
     next_cpu: usize,
@@ -103,6 +112,7 @@ pub fn start(
     frames: Frames,
     entropy: Source,
     psci: Option<Psci>,
+    time_at_count_0: u64,
 ) -> Result<(), Refusal> {
     let count = config.vms.len();
     let mut guests = Guests {
@@ -111,6 +121,7 @@ pub fn start(
         frames,
         entropy,
         psci,
+        time_at_count_0,
         running: Vec::new(),
         next_cpu: 0,
     };
@@ -240,23 +251,15 @@ impl Guests {
         let config = &self.config.vms[number];
         config.check_machine(cpus::online() as u32, self.frames.free_bytes())?;
         refuse_unsupported(config)?;
-        let blocks = self
-            .frames
-            .allocate_blocks(config.memory, Owner::Vm(vmid))
-            .map_err(|_| {
-                refuse!(
-                    "it wants {} MiB of RAM, and {} MiB are free",
-                    config.memory >> 20,
-                    self.frames.free_bytes() >> 20
-                )
-            })?;
+        let memory = self.allocate(vmid, config.memory, config.cpus)?;
+        let config = &self.config.vms[number];
         let made = make_vm(
             config,
-            vmid,
+            &memory,
             &self.host,
             &self.frames,
-            &blocks,
             &mut self.entropy,
+            self.time_at_count_0,
         );
         match made {
             Ok((vm, stage2)) => {
@@ -264,29 +267,56 @@ impl Guests {
                 let running = Running {
                     vm,
                     number,
-                    vmid,
                     stage2,
-                    blocks,
+                    memory,
                 };
                 Ok((running, vcpus))
             }
             Err(refusal) => {
-                self.give_back(&blocks, vmid);
+                self.give_back(&memory);
                 Err(refusal)
             }
         }
     }
 
+    /// Takes the frames of a VM.
+    fn allocate(&mut self, vmid: u16, size: u64, cpus: u32) -> Result<Memory, Refusal> {
+        let owner = Owner::Vm(vmid);
+        let stolen_time = self
+            .frames
+            .allocate(pvtime::size(cpus), owner)
+            .map_err(|error| refuse!("no memory for its stolen time: {error}"))?;
+        let ram = self.frames.allocate_blocks(size, owner);
+        let memory = Memory {
+            vmid,
+            ram: ram.as_ref().cloned().unwrap_or_default(),
+            stolen_time,
+        };
+        if ram.is_err() {
+            self.give_back(&memory);
+            return Err(refuse!(
+                "it wants {} MiB of RAM, and {} MiB are free",
+                size >> 20,
+                self.frames.free_bytes() >> 20
+            ));
+        }
+        Ok(memory)
+    }
+
     /// Returns a VMID that no VM has. 0 is never used: it is what VTTBR_EL2 holds before the first.
     fn free_vmid(&self) -> Result<u16, Refusal> {
         (1..=u16::MAX)
-            .find(|&vmid| self.running.iter().all(|running| running.vmid != vmid))
+            .find(|&vmid| {
+                self.running
+                    .iter()
+                    .all(|running| running.memory.vmid != vmid)
+            })
             .ok_or_else(|| refuse!("there are as many VMs as there are VMIDs"))
     }
 
-    fn give_back(&mut self, blocks: &[PaRange], vmid: u16) {
-        for &block in blocks {
-            if let Err(error) = self.frames.free(block, Owner::Vm(vmid)) {
+    fn give_back(&mut self, memory: &Memory) {
+        for &block in memory.ram.iter().chain([&memory.stolen_time]) {
+            if let Err(error) = self.frames.free(block, Owner::Vm(memory.vmid)) {
                 log::error!("the RAM at {block} is lost: {error:?}");
             }
         }
@@ -299,14 +329,13 @@ impl Guests {
         let was_in_front = input::reader().is_some_and(|front| Arc::ptr_eq(&front, vm));
         let Running {
             number,
-            vmid,
             stage2,
-            blocks,
+            memory,
             ..
         } = self.running.remove(place);
         // The tables go first: until then a CPU could still reach the frames.
         drop(stage2);
-        self.give_back(&blocks, vmid);
+        self.give_back(&memory);
         match vm.ending() {
             Some(Ending::Reset) => {
                 log::info!("{}: starts anew", vm.name);
@@ -349,11 +378,11 @@ impl Guests {
 
 fn make_vm(
     config: &config::Vm<'_>,
-    vmid: u16,
+    frames_of: &Memory,
     host: &Arc<Host>,
     frames: &Frames,
-    blocks: &[PaRange],
     entropy: &mut Source,
+    time_at_count_0: u64,
 ) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
     let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
     let ram = Extent::new(VIRT.ram, config.memory)
@@ -363,17 +392,23 @@ fn make_vm(
     let ids = &host.ids;
     let support = Support::from_id(ids.get(IdReg::ID_AA64MMFR0), ids.get(IdReg::ID_AA64MMFR1));
     let last = Ipa::new(ram.end().as_u64() - 1);
-    let mut stage2 =
-        Stage2::new(HeapTables::new(), last, vmid, support).map_err(|error| refuse!("{error}"))?;
+    let mut stage2 = Stage2::new(HeapTables::new(), last, frames_of.vmid, support)
+        .map_err(|error| refuse!("{error}"))?;
     let range = IpaRange {
         start: ram.start,
         size: ram.size,
     };
     stage2
-        .map_ram(frames, &[range], blocks)
+        .map_ram(frames, &[range], &frames_of.ram)
         .map_err(|error| refuse!("{error}"))?;
-    let memory = GuestMemory::new(ram.start, blocks.to_vec());
+    let memory = GuestMemory::new(ram.start, frames_of.ram.clone());
+    stage2
+        .map_rom(frames, pvtime::place(config.cpus), frames_of.stolen_time)
+        .map_err(|error| refuse!("{error}"))?;
+    let stolen_time = StolenTime::new(config.cpus, frames_of.stolen_time)
+        .map_err(|error| refuse!("its stolen time can't be written: {error:?}"))?;
     let start = load(config, &plan, &memory)?;
+    let count = timer::count();
     let vm = Vm::new(Parts {
         name: &config.name,
         host: host.clone(),
@@ -381,8 +416,10 @@ fn make_vm(
         memory,
         stage2: &stage2,
         affinities: &affinities,
-        count: timer::count(),
-        time: 0,
+        count,
+        time: time_at_count_0.saturating_add(host.seconds(count)),
+        generator: entropy.generator(),
+        stolen_time,
     })?;
     if let Some(boot) = vm.switches.first()
         // A new VM's vCPUs are off: nobody else can have claimed it.
