@@ -83,7 +83,7 @@ pub fn check(blob: &[u8]) -> Result<CheckedTree<'_>, Refusal> {
         blob.get(header.strings.clone()).unwrap_or_default(),
     )?;
     let blob = if nops {
-        Cow::Owned(without_nops(blob, header.structure))
+        Cow::Owned(without_nops(header.used(blob), header.structure))
     } else {
         Cow::Borrowed(blob)
     };
@@ -132,6 +132,18 @@ impl Header {
             structure: block("structure", word(8), word(36), 4)?,
             strings: block("strings", word(12), word(32), 1)?,
         })
+    }
+
+    /// Cuts off the room that loaders leave at the end: a copy of it would be for nothing.
+    fn used<'a>(&self, blob: &'a [u8]) -> &'a [u8] {
+        let reservations = blob.get(self.reservations..).unwrap_or_default();
+        let (entries, _) = reservations.as_chunks::<16>();
+        let last = entries.iter().position(|entry| *entry == [0; 16]);
+        let reservations_end = self.reservations + 16 * (last.unwrap_or(entries.len()) + 1);
+        let end = reservations_end
+            .max(self.structure.end)
+            .max(self.strings.end);
+        blob.get(..end).unwrap_or(blob)
     }
 
     /// Checks that the list of reserved memory ends, as it must, with a pair of zeros.
@@ -241,6 +253,9 @@ impl Shape {
 /// Copies a checked tree with the FDT_NOP tokens of its structure block closed up.
 fn without_nops(blob: &[u8], structure: Range<usize>) -> Vec<u8> {
     let mut copy = blob.to_vec();
+    if let Some(total_size) = copy.get_mut(4..8) {
+        total_size.copy_from_slice(&(blob.len() as u32).to_be_bytes());
+    }
     let block = blob.get(structure.clone()).unwrap_or_default();
     let mut tokens = Tokens::new(block);
     let mut to = structure.start;

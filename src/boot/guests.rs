@@ -115,7 +115,9 @@ pub fn start(
     time_at_count_0: u64,
 ) -> Result<(), Refusal> {
     let count = config.vms.len();
-    let mut guests = Guests {
+    // Held until all are made: one that ends before the last is made has to wait for its clearing up.
+    let mut all = GUESTS.lock();
+    let guests = all.insert(Guests {
         config,
         host: host.clone(),
         frames,
@@ -124,7 +126,7 @@ pub fn start(
         time_at_count_0,
         running: Vec::new(),
         next_cpu: 0,
-    };
+    });
     for number in 0..count {
         match guests.start(number) {
             Err(refusal) if count == 1 => return Err(refusal),
@@ -135,7 +137,6 @@ pub fn start(
     if guests.running.is_empty() {
         return Err(refuse!("no guest could be started"));
     }
-    *GUESTS.lock() = Some(guests);
     Ok(())
 }
 
