@@ -109,12 +109,6 @@ impl Vm<'_> {
     ///
     /// Refuses more CPUs, other CPUs and more RAM than there are.
     pub fn check_machine(&self, cpus: u32, memory: u64) -> Result<(), Refusal> {
-        if self.cpus > cpus {
-            return Err(refuse!(
-                "it wants {} CPUs, and the machine has {cpus}",
-                self.cpus
-            ));
-        }
         if let Some(cpu) = self.pin.iter().find(|&&cpu| cpu >= cpus) {
             return Err(refuse!(
                 "it is pinned to CPU {cpu}, and the machine has CPUs 0 to {}",

@@ -210,7 +210,7 @@ kernel = "k"
 dtb = "k"
 [vm.many]
 kernel = "k"
-cpus = 2
+pin = [1]
 [vm.large]
 kernel = "k"
 memory = "2G"
@@ -243,7 +243,7 @@ memory = "16M"
         "vm.sum: the kernel, compressed with gzip, is damaged: its checksum is 0x",
         "vm.other: the kernel is an ELF file, but for another architecture than AArch64",
         "vm.tree: device tree: begins with 0x",
-        "vm.many: it wants 2 CPUs, and the machine has 1",
+        "vm.many: it is pinned to CPU 1, and the machine has CPUs 0 to 0",
         "vm.large: it wants 2048 MiB of RAM, and ",
         "vm.full: 16777216 bytes of RAM do not hold a kernel of ",
     ] {

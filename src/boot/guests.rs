@@ -252,6 +252,14 @@ impl Guests {
         let config = &self.config.vms[number];
         config.check_machine(cpus::online() as u32, self.frames.free_bytes())?;
         refuse_unsupported(config)?;
+        let online = cpus::online();
+        if config.cpus as usize > online {
+            log::info!(
+                "vm.{}: its {} vCPUs share {online} of the machine's CPUs",
+                config.name,
+                config.cpus
+            );
+        }
         let memory = self.allocate(vmid, config.memory, config.cpus)?;
         let config = &self.config.vms[number];
         let made = make_vm(
