@@ -107,7 +107,7 @@ impl Vm<'_> {
     ///
     /// # Errors
     ///
-    /// Refuses more CPUs, other CPUs and more RAM than there are.
+    /// Refuses CPUs that are not there and more RAM than is free.
     pub fn check_machine(&self, cpus: u32, memory: u64) -> Result<(), Refusal> {
         if let Some(cpu) = self.pin.iter().find(|&&cpu| cpu >= cpus) {
             return Err(refuse!(
