@@ -153,7 +153,15 @@ pub fn mask() {
 #[inline(always)]
 pub fn wait_and_take() {
     // SAFETY: the vectors are set.
-    unsafe { asm!("wfi", "msr DAIFClr, #2", "isb", "msr DAIFSet, #2", options(nostack)) };
+    unsafe {
+        asm!(
+            "wfi",
+            "msr DAIFClr, #2",
+            "isb",
+            "msr DAIFSet, #2",
+            options(nostack)
+        )
+    };
 }
 
 /// Lets so many ticks pass.

@@ -2,13 +2,13 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use guests::msr;
-use guests::rt::{gic, timer::Timer};
+use guests::rt::{gic, mmio::write32, timer::Timer};
 
 use super::cpu::{self, block};
-use super::measure::{WARM_UP, now, report};
+use super::measure::{WARM_UP, mark, now, report};
 
 const ITERATIONS: u64 = 1000;
+const GICD_ISPENDR1: u64 = gic::GICD + 0x204;
 
 /// Runs the rows.
 pub fn run() {
@@ -24,17 +24,17 @@ pub fn run() {
 /// From the write of the SGI register to the end of the handler.
 fn sgi_to_self() {
     let taken = &block(0).taken;
-    cpu::unmask();
-    let mut start = 0;
-    for n in 0..ITERATIONS + WARM_UP {
-        if n == WARM_UP {
-            start = now();
-        }
+    let once = || {
         let before = taken.load(Relaxed);
         cpu::send_sgi(0, 1);
         while taken.load(Relaxed) == before {}
-    }
+    };
+    cpu::unmask();
+    (0..WARM_UP).for_each(|_| once());
+    let start = now();
+    (0..ITERATIONS).for_each(|_| once());
     let ticks = now() - start;
+    mark(once);
     cpu::mask();
     report("sgi_self", ITERATIONS, ticks, 0);
 }
@@ -42,8 +42,7 @@ fn sgi_to_self() {
 /// From the timer's deadline to the first instruction of its handler.
 fn timer(name: &str, wait: bool, ticks: u64) {
     let block = block(0);
-    let mut sum = 0;
-    for n in 0..ITERATIONS + WARM_UP {
+    let once = || {
         let before = block.taken.load(Relaxed);
         let deadline = now() + ticks;
         Timer::Virtual.set_cval(deadline);
@@ -57,11 +56,13 @@ fn timer(name: &str, wait: bool, ticks: u64) {
             while block.taken.load(Relaxed) == before {}
             cpu::mask();
         }
-        if n >= WARM_UP {
-            sum += block.stamp.load(Relaxed) - deadline;
-        }
-    }
-    report(name, ITERATIONS, sum, 0);
+        block.stamp.load(Relaxed) - deadline
+    };
+    let several = |times: u64| (0..times).map(|_| once()).sum();
+    let _: u64 = several(WARM_UP);
+    let late = several(ITERATIONS);
+    mark(|| _ = several(1));
+    report(name, ITERATIONS, late, 0);
 }
 
 /// SPIs from 32 up, more than any CPU has list registers.
@@ -75,19 +76,18 @@ fn lists_full() {
         gic::enable(spi);
     });
     let taken = &block(0).taken;
-    let rounds = 50;
-    let mut sum = 0;
-    for n in 0..rounds + 5 {
+    let once = || {
         let end = taken.load(Relaxed) + MANY;
-        let start = now();
-        guests::rt::mmio::write32(gic::GICD + 0x204, (1 << MANY) - 1);
+        write32(GICD_ISPENDR1, (1 << MANY) - 1);
         cpu::unmask();
         while taken.load(Relaxed) < end {}
         cpu::mask();
-        if n >= 5 {
-            sum += now() - start;
-        }
-    }
-    report("spi_lists_full", rounds * MANY, sum, 0);
-    msr!("ICC_PMR_EL1", 0xff);
+    };
+    let rounds = 50;
+    (0..5).for_each(|_| once());
+    let start = now();
+    (0..rounds).for_each(|_| once());
+    let ticks = now() - start;
+    mark(once);
+    report("spi_20_at_once", rounds * MANY, ticks, 0);
 }

@@ -31,6 +31,17 @@ pub fn report(name: &str, iterations: u64, ticks: u64, own: u64) {
     }
 }
 
+/// Does an operation once between two hints, for who counts by kind what EL2 executes meanwhile:
+/// once for each row, before its report.
+#[inline(always)]
+pub fn mark(operation: impl FnOnce()) {
+    // SAFETY: hints that no CPU knows do nothing.
+    unsafe { core::arch::asm!("hint #0x60", options(nostack)) };
+    operation();
+    // SAFETY: as above.
+    unsafe { core::arch::asm!("hint #0x61", options(nostack)) };
+}
+
 /// Counts an operation of one or more instructions and prints its row.
 ///
 /// `own` of the instructions are not the operation itself; the loop's two are known. The
@@ -38,6 +49,7 @@ pub fn report(name: &str, iterations: u64, ticks: u64, own: u64) {
 #[macro_export]
 macro_rules! row {
     ($name:literal, $iterations:literal, own $own:literal, $($line:literal),+ $(; x10 = $value:expr)?) => {{
+        let operand: u64 = 0 $(+ $value)?;
         let pass = |iterations: u64| {
             let start = $crate::measure::now();
             // SAFETY: the operation is a call, a register access or a device access that this
@@ -45,7 +57,7 @@ macro_rules! row {
             unsafe {
                 core::arch::asm!(
                     "1:", $($line,)+ "subs x9, x9, #1", "b.ne 1b",
-                    $(in("x10") $value,)?
+                    in("x10") operand,
                     inout("x9") iterations => _,
                     out("x0") _, out("x1") _, out("x2") _, out("x3") _, out("x4") _,
                     out("x5") _, out("x6") _, out("x7") _, out("x8") _,
@@ -57,12 +69,21 @@ macro_rules! row {
         pass($crate::measure::WARM_UP);
         $crate::cpu::take_faults();
         let ticks = pass($iterations);
+        $crate::measure::mark(|| {
+            pass(1);
+        });
         $crate::measure::report($name, $iterations, ticks, $own + 2);
     }};
 }
 
-/// Shows that a tick is an instruction.
+/// Shows that a tick is an instruction, and says when this VM was made and when it got here, in
+/// ticks since power-on.
 pub fn check() {
+    let (physical, virtual_) = (mrs!("CNTPCT_EL0"), mrs!("CNTVCT_EL0"));
+    println!(
+        "BOOT made {} arrived {physical}",
+        physical.wrapping_sub(virtual_)
+    );
     row!("check_empty", 100_000, own 0, "");
     row!("check_10nops", 10_000, own 0, "nop", "nop", "nop", "nop", "nop", "nop", "nop", "nop", "nop", "nop");
 }

@@ -1,13 +1,13 @@
 //! Two vCPUs.
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use guests::println;
 use guests::rt::{gic, smccc, timer::ticks};
 
 use super::cpu::{self, block};
-use super::measure::{WARM_UP, now, report};
+use super::measure::{WARM_UP, mark, now, report};
 
 const ITERATIONS: u64 = 1000;
 const PING: u64 = 1;
@@ -22,6 +22,8 @@ const TURN_OFF: u64 = 3;
 
 /// How often the second CPU started.
 static ARRIVED: AtomicU64 = AtomicU64::new(0);
+/// Whether it marks that use instead of timing it.
+static MARK_FP: AtomicBool = AtomicBool::new(false);
 /// What its first use of an FP register cost, all starts together.
 static FIRST_FP: AtomicU64 = AtomicU64::new(0);
 
@@ -45,34 +47,63 @@ pub fn switches() {
     }
 }
 
-/// Starts the second CPU again and again: from the call to its first word, and what its first
-/// use of FP costs.
+/// Starts the second CPU again and again: from the call until its first SGI was taken here, and
+/// what its first use of FP costs.
 fn restarts() {
     let rounds = 20;
-    let mut sum = 0;
-    FIRST_FP.store(0, Ordering::Relaxed);
-    for _ in 0..rounds {
-        let before = ARRIVED.load(Ordering::Acquire);
-        let start = now();
-        if !cpu::start_second(arrive_and_leave) {
-            println!("no second CPU");
-            return;
-        }
-        while ARRIVED.load(Ordering::Acquire) == before {}
-        sum += now() - start;
-        while smccc::call(smccc::AFFINITY_INFO, [1, 0, 0]) != 1 {}
-        cpu::pause(ticks(100));
+    if !restart() {
+        return;
     }
-    report("cpu_on_to_first_word", rounds, sum, 0);
-    report("fp_first_use", rounds, FIRST_FP.load(Ordering::Relaxed), 2);
+    FIRST_FP.store(0, Ordering::Relaxed);
+    let ticks = (0..rounds).map(|_| restart_ticks()).sum();
+    let first_fp = FIRST_FP.load(Ordering::Relaxed);
+    mark(|| _ = restart());
+    report("cpu_on_to_first_sgi", rounds, ticks, 0);
+    MARK_FP.store(true, Ordering::Relaxed);
+    restart();
+    MARK_FP.store(false, Ordering::Relaxed);
+    report("fp_first_use", rounds, first_fp, 2);
+}
+
+fn restart_ticks() -> u64 {
+    let start = now();
+    restart();
+    // It is off once it was seen off, and the CPU it ran on is idle again.
+    let ticks = block(0).stamp.load(Ordering::Relaxed) - start;
+    while smccc::call(smccc::AFFINITY_INFO, [1, 0, 0]) != 1 {
+        cpu::pause(ticks_of_a_moment());
+    }
+    cpu::pause(ticks_of_a_moment());
+    ticks
+}
+
+fn ticks_of_a_moment() -> u64 {
+    ticks(100)
+}
+
+/// Starts the second CPU and waits for its SGI; returns whether there is one.
+fn restart() -> bool {
+    let taken = &block(0).taken;
+    let before = taken.load(Ordering::Relaxed);
+    if !cpu::start_second(arrive_and_leave) {
+        println!("no second CPU");
+        return false;
+    }
+    while taken.load(Ordering::Relaxed) == before {
+        cpu::wait_and_take();
+    }
+    true
 }
 
 fn arrive_and_leave() -> ! {
     let start = now();
-    use_fp();
-    let cost = now() - start;
-    FIRST_FP.fetch_add(cost, Ordering::Relaxed);
-    ARRIVED.fetch_add(1, Ordering::Release);
+    if MARK_FP.load(Ordering::Relaxed) {
+        mark(use_fp);
+    } else {
+        use_fp();
+        FIRST_FP.fetch_add(now() - start, Ordering::Relaxed);
+    }
+    cpu::send_sgi(0, PONG);
     turn_off()
 }
 
@@ -94,11 +125,7 @@ fn bring_up() -> bool {
 fn ping_pong(name: &str, work: u64) {
     WORK.store(work, Ordering::Release);
     let taken = &block(0).taken;
-    let mut start = 0;
-    for n in 0..ITERATIONS + WARM_UP {
-        if n == WARM_UP {
-            start = now();
-        }
+    let once = || {
         let before = taken.load(Ordering::Relaxed);
         if work != NOTHING {
             do_work(work);
@@ -107,8 +134,13 @@ fn ping_pong(name: &str, work: u64) {
         while taken.load(Ordering::Relaxed) == before {
             cpu::wait_and_take();
         }
-    }
-    report(name, ITERATIONS, now() - start, 0);
+    };
+    (0..WARM_UP).for_each(|_| once());
+    let start = now();
+    (0..ITERATIONS).for_each(|_| once());
+    let ticks = now() - start;
+    mark(once);
+    report(name, ITERATIONS, ticks, 0);
 }
 
 /// Waits for pings and answers each.
@@ -144,7 +176,12 @@ fn do_work(work: u64) {
 fn use_fp() {
     // SAFETY: the program's own code is built without FP registers.
     unsafe {
-        asm!(".arch_extension fp", "fmov d0, xzr", ".arch_extension nofp", options(nostack));
+        asm!(
+            ".arch_extension fp",
+            "fmov d0, xzr",
+            ".arch_extension nofp",
+            options(nostack)
+        );
     }
 }
 
