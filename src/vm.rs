@@ -7,6 +7,7 @@ pub mod dev;
 mod exits;
 mod fault;
 pub mod fdt;
+mod frequent;
 pub mod gic;
 pub mod host;
 pub mod image;
@@ -48,6 +49,8 @@ pub struct Vm {
     pub host: Arc<Host>,
     /// Where its devices are.
     map: &'static GuestMap,
+    /// What is most often asked of them.
+    registers: frequent::Registers,
     /// Its RAM.
     pub memory: GuestMemory,
     /// What its ID registers read as.
@@ -117,6 +120,7 @@ impl Vm {
         Ok(Arc::new(Self {
             name: parts.name.into(),
             map: parts.map,
+            registers: frequent::Registers::new(parts.map, &gic),
             memory: parts.memory,
             ids: host.ids.for_guest(pa_range),
             stage2: (parts.stage2.vttbr(), parts.stage2.vtcr()),

@@ -33,7 +33,7 @@ extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
-extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
+pub(super) extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
     let esr = Esr(esr);
     match esr.class() {
         class::SYSTEM => match system::access(vcpu, esr) {
