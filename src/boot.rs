@@ -1,16 +1,20 @@
 //! Start-up, as one list: from the device tree to running guests.
 
+pub mod arguments;
 mod cpus;
 mod devices;
 mod entropy;
-mod guests;
+pub mod guests;
 mod memory;
+#[cfg(feature = "selftest")]
+mod selftest;
 mod tree;
 
 use crate::{
     addr::{Pa, PaRange},
     board::Board,
-    cpu::tlb,
+    boot::arguments::Arguments,
+    cpu::{tlb, vhe},
     dev::console,
     error::Refusal,
     isa::descriptor::stage1::Regime,
@@ -23,7 +27,7 @@ use core::convert::Infallible;
 /// Starts the hypervisor: `tree` is where the device tree is, `image` where the loader put us.
 pub fn start(tree: u64, image: u64) -> ! {
     let image = memory::image(Pa::new(image));
-    memory::adopt_map(image, Regime::El2);
+    memory::adopt_map(image, vhe::current());
     let Err(refusal) = run(Pa::new(tree), image);
     stop(Pa::new(tree), &refusal)
 }
@@ -34,14 +38,19 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let board = Board::from_fdt(&tree)?;
     devices::start_console(&board)?;
     log::info!("Entresol {} on {}", env!("CARGO_PKG_VERSION"), board.model);
+    let arguments = Arguments::read(&board.chosen.bootargs)?;
+    let regime = arguments.vhe.choose(vhe::Support::probe())?;
     let bundle = board.chosen.initrd;
     let frames = memory::take(&board, &[Some(image), Some(tree_range), bundle])?;
+    stage1::enter_regime(regime).map_err(memory::refusal)?;
     let cpus = devices::start_gic(&board, &cpus::affinities(&board))?;
     let host = Arc::new(Host::probe(devices::interrupts(&board), cpus));
     tlb::invalidate_guests();
     cpus::start(&board, &host)?;
     stage1::drop_identity_map().map_err(memory::refusal)?;
     devices::report(&board, &host, &frames);
+    #[cfg(feature = "selftest")]
+    selftest::run(&board.chosen.bootargs)?;
     let config = guests::bundle(bundle)?;
     let entropy = entropy::Source::new(&board.chosen.rng_seed);
     guests::start(config, &host, frames, entropy, devices::psci(&board))?;

@@ -20,3 +20,4 @@ pub mod switch;
 pub mod timer;
 pub mod tlb;
 pub mod vectors;
+pub mod vhe;

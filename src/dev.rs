@@ -5,7 +5,7 @@ pub mod gic;
 pub mod ns16550;
 pub mod pl011;
 pub mod psci;
-mod uart;
+pub(crate) mod uart;
 
 pub use uart::Uart;
 

@@ -43,4 +43,11 @@ pub mod sched;
 
 #[cfg(target_os = "none")]
 pub mod boot;
+/// Of start-up, what runs on any machine.
+#[cfg(not(target_os = "none"))]
+pub mod boot {
+    pub mod arguments;
+}
+#[cfg(target_os = "none")]
+pub mod console;
 pub mod trace;

@@ -3,7 +3,7 @@
 //! A message is one line, `[entresol] text`, and warnings and errors say so. Where it goes is
 //! set once at boot; before that, messages are dropped.
 
-use crate::sync::Once;
+use crate::sync::{Once, SpinLock};
 use core::fmt::{self, Write};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -33,6 +33,45 @@ pub fn print(text: fmt::Arguments<'_>) {
     }
 }
 
+/// How many bytes of messages are kept.
+const KEPT: usize = 4096;
+
+/// The latest messages.
+static RING: SpinLock<Ring> = SpinLock::new(Ring {
+    bytes: [0; KEPT],
+    next: 0,
+});
+
+struct Ring {
+    bytes: [u8; KEPT],
+    /// How many bytes were written ever.
+    next: usize,
+}
+
+impl Write for Ring {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.bytes[self.next % KEPT] = byte;
+            self.next += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Prints the latest messages once more, from the first whole line kept.
+pub fn replay() {
+    let ring = RING.lock();
+    let start = ring.next.saturating_sub(KEPT);
+    let kept = (start..ring.next).map(|n| char::from(ring.bytes[n % KEPT]));
+    let mut whole = start == 0;
+    for c in kept {
+        if whole {
+            print(format_args!("{c}"));
+        }
+        whole |= c == '\n';
+    }
+}
+
 struct Out(Sink);
 
 impl Write for Out {
@@ -55,7 +94,13 @@ impl Log for Logger {
             Level::Warn => "warning: ",
             Level::Info | Level::Debug | Level::Trace => "",
         };
-        print(format_args!("[entresol] {kind}{}\n", record.args()));
+        let line = format_args!("[entresol] {kind}{}\n", record.args());
+        print(line);
+        // A fault while this is held must not wait for it.
+        if let Some(mut ring) = RING.try_lock() {
+            // The ring takes everything.
+            let _ = ring.write_fmt(line);
+        }
     }
 
     fn flush(&self) {}

@@ -30,6 +30,9 @@ pub fn report_fault(fault: &vectors::Fault, kind: usize) -> ! {
         ) {
             let status = esr::describe_status(esr.fault_status());
             print(format_args!(" at {:#x}: {status}", fault.far));
+            if local::this().is_below_stack(fault.far) {
+                print(format_args!(": the stack overflowed"));
+            }
         }
         print(format_args!("\n"));
         print_registers(fault);
@@ -71,7 +74,7 @@ fn backtrace(pc: u64, frame: u64) {
         if lr == 0 {
             return;
         }
-        print(format_args!("  #{n} {:#x}\n", lr - 4));
+        print(format_args!("  #{n} {lr:#x}\n"));
         // A chain goes up the stack; anything else is a guest's x29, or damage.
         if next <= frame {
             return;

@@ -18,13 +18,18 @@ pub mod memory;
 pub mod psci;
 mod requests;
 pub mod smccc;
+pub mod stats;
 pub mod sysregs;
 mod system;
 pub mod traps;
 pub mod vcpu;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     addr::Ipa,
+    dev::console::Port,
     isa::{affinity::Affinity, features::IdRegs},
     mem::{stage2::Stage2, table::Tables},
     sync::SpinLock,
@@ -40,6 +45,7 @@ use memory::GuestMemory;
 use psci::Switch;
 pub use requests::Ending;
 use requests::{Course, Doorbell};
+use stats::Published;
 
 /// One virtual machine: what its vCPUs share.
 pub struct Vm {
@@ -64,6 +70,9 @@ pub struct Vm {
     gic: SpinLock<Gic>,
     uart: SpinLock<Pl011>,
     rtc: SpinLock<Pl031>,
+    /// Its end of the console.
+    pub port: Port,
+    stats: Box<[Published]>,
     bells: Box<[Doorbell]>,
     course: Course,
     /// How many of its vCPUs are in some CPU's care.
@@ -130,6 +139,12 @@ impl Vm {
             uart: SpinLock::new(Pl011::new()),
             rtc: SpinLock::new(Pl031::new(parts.time, host.seconds(parts.count))),
             bells: parts.affinities.iter().map(|_| Doorbell::new()).collect(),
+            port: Port::new(parts.name),
+            stats: parts
+                .affinities
+                .iter()
+                .map(|_| Published::default())
+                .collect(),
             course: Course::new(),
             cared_for: AtomicUsize::new(parts.affinities.len()),
             last_on: host.cpus.iter().map(|_| AtomicUsize::new(0)).collect(),
@@ -141,6 +156,11 @@ impl Vm {
     /// Returns VTTBR_EL2.
     pub const fn vttbr(&self) -> u64 {
         self.stage2.0
+    }
+
+    /// Returns the counts of its vCPUs.
+    pub fn stats(&self) -> &[Published] {
+        &self.stats
     }
 
     /// Notes that a CPU gave up one of the vCPUs; returns whether it was the last.

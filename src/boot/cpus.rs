@@ -105,6 +105,7 @@ pub fn run(host: &Arc<Host>) -> ! {
     loop {
         match cpu.run() {
             Event::Left(vm) => guests::ended(&vm),
+            Event::Command(line) => crate::console::run(&line),
         }
     }
 }

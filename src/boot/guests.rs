@@ -5,7 +5,7 @@ use crate::{
     addr::{Ipa, PaRange, Va},
     config::{self, Config},
     cpu::{barrier, timer, tlb},
-    dev::psci::Psci,
+    dev::{console, psci::Psci},
     error::Refusal,
     isa::{
         affinity::Affinity,
@@ -129,16 +129,87 @@ pub fn ended(vm: &Arc<Vm>) {
     }
 }
 
+fn with<R>(f: impl FnOnce(&mut Guests) -> Result<R, Refusal>) -> Result<R, Refusal> {
+    match GUESTS.lock().as_mut() {
+        Some(guests) => f(guests),
+        None => Err(refuse!("the VMs are being made")),
+    }
+}
+
+/// Returns the VMs that run.
+pub fn running() -> Vec<Arc<Vm>> {
+    with(|guests| Ok(guests.running.iter().map(|r| r.vm.clone()).collect())).unwrap_or_default()
+}
+
+/// Returns the VM of this name, if it runs.
+pub fn named(name: &str) -> Option<Arc<Vm>> {
+    running().into_iter().find(|vm| vm.name == name)
+}
+
+fn end(name: &str, ending: Ending) -> Result<(), Refusal> {
+    let vm = named(name).ok_or_else(|| refuse!("no VM named {name:?} runs"))?;
+    vm.end(ending);
+    Ok(())
+}
+
+/// Stops a VM.
+///
+/// # Errors
+///
+/// A refusal when it does not run.
+pub fn stop(name: &str) -> Result<(), Refusal> {
+    end(name, Ending::Off)
+}
+
+/// Stops a VM and starts it anew.
+///
+/// # Errors
+///
+/// A refusal when it does not run.
+pub fn restart(name: &str) -> Result<(), Refusal> {
+    end(name, Ending::Reset)
+}
+
+/// Stops all VMs; with the last, the machine goes off.
+pub fn stop_all() {
+    for vm in running() {
+        vm.end(Ending::Off);
+    }
+}
+
+/// Starts a VM of the bundle that does not run.
+///
+/// # Errors
+///
+/// A refusal when there is none of this name, when it runs, or when it can't be made.
+pub fn start_by_name(name: &str) -> Result<(), Refusal> {
+    with(|guests| {
+        let mut vms = guests.config.vms.iter();
+        let number = vms
+            .position(|vm| vm.name == name)
+            .ok_or_else(|| refuse!("the bundle has no VM named {name:?}"))?;
+        if guests
+            .running
+            .iter()
+            .any(|running| running.number == number)
+        {
+            return Err(refuse!("{name} runs already"));
+        }
+        guests.start(number)
+    })
+}
+
 impl Guests {
     fn start(&mut self, number: usize) -> Result<(), Refusal> {
         let name = self.config.vms[number].name.clone();
         let (running, vcpus) = self
             .make(number)
             .map_err(|refusal| refuse!("vm.{name}: {refusal}"))?;
-        if self.running.is_empty() {
-            input::give_to(&running.vm);
+        if input::reader().is_none() {
+            input::give_to(&running.vm, false);
         }
         self.running.push(running);
+        console::show_names(self.running.len() > 1);
         let pins = self.config.vms[number].pin.clone();
         for (n, vcpu) in vcpus.into_iter().enumerate() {
             let cpu = match pins.get(n) {
@@ -216,6 +287,7 @@ impl Guests {
         let Some(place) = self.running.iter().position(|r| Arc::ptr_eq(&r.vm, vm)) else {
             return;
         };
+        let was_in_front = input::reader().is_some_and(|front| Arc::ptr_eq(&front, vm));
         let Running {
             number,
             vmid,
@@ -237,7 +309,20 @@ impl Guests {
             _ => log::info!("{}: powered off", vm.name),
         }
         if self.running.is_empty() {
-            self.power_off();
+            return self.power_off();
+        }
+        if was_in_front {
+            self.choose_front(&vm.name);
+        }
+        console::show_names(self.running.len() > 1);
+    }
+
+    /// Brings a VM to the front after the one that was there ended: the same started anew, or the
+    /// first.
+    fn choose_front(&self, name: &str) {
+        let same = self.running.iter().find(|running| running.vm.name == name);
+        if let Some(next) = same.or(self.running.first()) {
+            input::give_to(&next.vm, false);
         }
     }
 

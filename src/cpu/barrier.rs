@@ -2,45 +2,63 @@
 //!
 //! On the host they are nothing: the fake machine has no pipeline, and its WFI returns at once.
 
-#![cfg_attr(
-    target_os = "none",
-    expect(unsafe_code, reason = "barriers are instructions")
-)]
-
-macro_rules! barrier {
-    ($(#[$doc:meta])* $name:ident, $instruction:literal) => {
-        $(#[$doc])*
-        #[inline(always)]
-        pub fn $name() {
-            // SAFETY: it orders what is there already. No `nomem`: the compiler keeps to the order too.
-            #[cfg(target_os = "none")]
-            unsafe {
-                core::arch::asm!($instruction, options(nostack, preserves_flags));
-            }
-        }
+#[cfg(target_os = "none")]
+mod imp {
+    use aarch64_cpu::asm::{
+        self,
+        barrier::{self, ISH, ISHST, SY},
     };
+
+    /// Makes earlier writes of system registers hold for the instructions that follow.
+    #[inline(always)]
+    pub fn isb() {
+        barrier::isb(SY);
+    }
+
+    /// Waits until all CPUs see this one's memory accesses and maintenance.
+    #[inline(always)]
+    pub fn dsb_ish() {
+        barrier::dsb(ISH);
+    }
+
+    /// As [`dsb_ish`], for stores only.
+    #[inline(always)]
+    pub fn dsb_ishst() {
+        barrier::dsb(ISHST);
+    }
+
+    /// Waits until everything, devices included, sees this CPU's memory accesses.
+    #[inline(always)]
+    pub fn dsb_sy() {
+        barrier::dsb(SY);
+    }
+
+    /// Sleeps until an interrupt is pending; EL2 has them masked and does not take it.
+    #[inline(always)]
+    pub fn wfi() {
+        asm::wfi();
+    }
 }
 
-barrier! {
+#[cfg(not(target_os = "none"))]
+mod imp {
     /// Makes earlier writes of system registers hold for the instructions that follow.
-    isb, "isb"
-}
-barrier! {
+    pub fn isb() {}
+
     /// Waits until all CPUs see this one's memory accesses and maintenance.
-    dsb_ish, "dsb ish"
-}
-barrier! {
+    pub fn dsb_ish() {}
+
     /// As [`dsb_ish`], for stores only.
-    dsb_ishst, "dsb ishst"
-}
-barrier! {
+    pub fn dsb_ishst() {}
+
     /// Waits until everything, devices included, sees this CPU's memory accesses.
-    dsb_sy, "dsb sy"
-}
-barrier! {
+    pub fn dsb_sy() {}
+
     /// Sleeps until an interrupt is pending; EL2 has them masked and does not take it.
-    wfi, "wfi"
+    pub fn wfi() {}
 }
+
+pub use imp::*;
 
 /// Stops this CPU for good.
 pub fn halt() -> ! {

@@ -29,11 +29,16 @@ primary:
     cbnz    x21, 1f
 
     // EL2: MMU off, little-endian; E2H off where it can be. Where it is RES1 the
-    // write is ignored and the two-range layout is used.
+    // two-range layout is used: ID_AA64MMFR4_EL1.E2H0 is negative there, or, on
+    // older CPUs, the bit reads as one whatever is written.
     mov_q   x1, {sctlr_el2_off}
     msr     sctlr_el2, x1
+    isb
     mov_q   x1, {hcr_el2_boot}
-    msr     hcr_el2, x1
+    mrs     x2, S3_0_C0_C7_4
+    tbz     x2, #27, 9f
+    orr     x1, x1, #(1 << 34)
+9:  msr     hcr_el2, x1
     isb
     mrs     x1, hcr_el2
     ubfx    x22, x1, #34, #1

@@ -19,6 +19,10 @@ pub(super) const HCR_EL2_BOOT: u64 = 1 << 31;
 
 /// SCTLR_EL2's RES1 bits with E2H clear, EOS and EIS among them (Arm ARM, D24.2 "SCTLR_EL2"):
 /// exception entry and return are context synchronising, which the exit path relies on.
+///
+/// With E2H set the rest of them become controls, and stay one: SPAN, so that an exception does
+/// not set PSTATE.PAN; nTWI, nTWE, CP15BEN, SA0, LSMAOE and nTLSMD are about EL0 under EL2. The
+/// others for EL0 (UCI, UCT, DZE, E0E) stay zero. HCR_EL2.TGE is never set, so there is no such EL0.
 const SCTLR_RES1: u64 = 0x30c5_0830;
 /// SCTLR_EL2 with the MMU off.
 pub(super) const SCTLR_OFF: u64 = SCTLR_RES1;

@@ -40,12 +40,17 @@ pub enum Event {
 /// What the guest does next: changes registers, then calls the handler of the exit it takes.
 pub type Exit = Box<dyn FnOnce(*mut Frame) -> Next>;
 
+/// What a register reads as, given the machine.
+pub type Computed = fn(&Fake) -> u64;
+
 /// The machine's state.
 pub struct Fake {
     /// Registers by [`iss`](crate::isa::encoding::Encoding::iss); absent ones read as zero.
     pub regs: BTreeMap<u32, u64>,
     /// Registers that read as this whatever is written.
     pub stuck: BTreeMap<u32, u64>,
+    /// Registers that read as what others make of them; this comes before the two above.
+    pub computed: BTreeMap<u32, Computed>,
     /// Everything that was done, oldest first.
     pub log: Vec<Event>,
     /// What the firmware will answer to the next calls; with none left, NOT_SUPPORTED.
@@ -56,6 +61,19 @@ pub struct Fake {
     pub ram: Vec<u8>,
     /// What the guest will do, next first.
     pub script: VecDeque<Exit>,
+    /// Its serial port.
+    pub port: Port,
+}
+
+/// The machine's serial port.
+#[derive(Default)]
+pub struct Port {
+    /// What was typed and not yet read.
+    pub typed: VecDeque<u8>,
+    /// What was sent.
+    pub sent: Vec<u8>,
+    /// Whether input raises an interrupt.
+    pub interrupts: bool,
 }
 
 impl Default for Fake {
@@ -63,11 +81,13 @@ impl Default for Fake {
         Self {
             regs: BTreeMap::new(),
             stuck: BTreeMap::new(),
+            computed: BTreeMap::new(),
             log: Vec::new(),
             answers: VecDeque::new(),
             fp: FpRegs::ZERO,
             ram: Vec::new(),
             script: VecDeque::new(),
+            port: Port::default(),
         }
     }
 }
@@ -76,6 +96,9 @@ impl Fake {
     /// Reads a register and logs it.
     pub fn read(&mut self, iss: u32) -> u64 {
         self.log.push(Event::Read(iss));
+        if let Some(compute) = self.computed.get(&iss) {
+            return compute(self);
+        }
         let stuck = self.stuck.get(&iss);
         stuck.or(self.regs.get(&iss)).copied().unwrap_or(0)
     }

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "TPIDR_EL2 holds a pointer")]
 
+use crate::addr::PAGE_SIZE;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The block of one physical CPU.
@@ -41,6 +42,14 @@ impl Local {
         self.stacks.iter().any(|&(bottom, top)| {
             let (bottom, top) = (bottom as u64, top as u64);
             bottom <= address && address.checked_add(16).is_some_and(|end| end <= top)
+        })
+    }
+
+    /// Returns whether an address is in the unmapped page that lies below each stack.
+    pub fn is_below_stack(&self, address: u64) -> bool {
+        self.stacks.iter().any(|&(bottom, _)| {
+            let bottom = bottom as u64;
+            (bottom.saturating_sub(PAGE_SIZE)..bottom).contains(&address)
         })
     }
 

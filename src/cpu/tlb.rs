@@ -1,4 +1,9 @@
 //! TLB maintenance.
+//!
+//! The same instructions serve with and without HCR_EL2.E2H. Those for EL2 act on the regime that
+//! E2H selects, EL2 or EL2&0 (Arm ARM, C5.5 "TLBI VAE2IS"); an ASID of 0 goes with the address,
+//! and EL2's descriptors are global, which match any. Those for EL1 act on EL1&0 and the VMID in
+//! VTTBR_EL2 because HCR_EL2.TGE is clear, always.
 
 #![cfg_attr(
     target_os = "none",

@@ -10,6 +10,9 @@ pub enum Uart {
     Pl011(Pl011),
     /// The PC's UART and what is compatible with it.
     Ns16550(Ns16550),
+    /// The fake machine's.
+    #[cfg(test)]
+    Fake(FakePort),
 }
 
 /// Does the same with either kind.
@@ -18,6 +21,8 @@ macro_rules! either {
         match $uart {
             Self::Pl011($port) => $does,
             Self::Ns16550($port) => $does,
+            #[cfg(test)]
+            Self::Fake($port) => $does,
         }
     };
 }
@@ -48,6 +53,37 @@ impl Uart {
     pub fn clear_receive_interrupt(&mut self) {
         either!(self, port => port.clear_receive_interrupt());
     }
+}
+
+/// The serial port of the thread's fake machine.
+#[cfg(test)]
+#[derive(Debug)]
+pub struct FakePort;
+
+#[cfg(test)]
+impl FakePort {
+    fn with<R>(f: impl FnOnce(&mut crate::cpu::fake::Port) -> R) -> R {
+        crate::cpu::fake::with(|cpu| f(&mut cpu.port))
+    }
+
+    fn put(&self, byte: u8) -> bool {
+        Self::with(|port| port.sent.push(byte));
+        true
+    }
+
+    fn get(&self) -> Option<u8> {
+        Self::with(|port| port.typed.pop_front())
+    }
+
+    fn enable_receive_interrupt(&self) {
+        Self::with(|port| port.interrupts = true);
+    }
+
+    fn disable_receive_interrupt(&self) {
+        Self::with(|port| port.interrupts = false);
+    }
+
+    fn clear_receive_interrupt(&self) {}
 }
 
 impl fmt::Write for Uart {

@@ -17,11 +17,11 @@
 
 use super::{
     heap,
-    table::{TableError, Tables, Tree},
+    table::{Leaf, TableError, Tables, Tree},
 };
 use crate::{
     addr::{PAGE_SIZE, Pa, PaRange, Va},
-    cpu::{barrier, local, tlb},
+    cpu::{barrier, local, tlb, vhe},
     isa::descriptor::{
         Attributes, Geometry, LeafSize, Level,
         stage1::{Access, MemoryKind, Regime},
@@ -29,7 +29,10 @@ use crate::{
     mmio::Mmio,
     sync::SpinLock,
 };
-use alloc::alloc::{alloc_zeroed, dealloc};
+use alloc::{
+    alloc::{alloc_zeroed, dealloc},
+    vec::Vec,
+};
 use core::alloc::Layout;
 
 const fn slot(n: u64) -> u64 {
@@ -167,6 +170,27 @@ impl Map {
         self.tree
             .map(&mut self.owned, at, to, attributes, LeafSize::Block2M)
     }
+
+    /// Makes a tree that says in `regime` what this one says in its own.
+    fn copy_for(&mut self, regime: Regime) -> Result<Tree<Va>, TableError> {
+        let mut leaves: Vec<Leaf<Va>> = Vec::new();
+        self.tree.visit(&self.owned, |leaf| leaves.push(leaf));
+        let mut copy = Tree::new(&mut self.owned, Geometry::EL2, 0)?;
+        for Leaf {
+            at,
+            to,
+            size,
+            attributes,
+        } in leaves
+        {
+            let to = PaRange::new(to, size.bytes()).ok_or(TableError::OutOfRange)?;
+            let attributes = attributes
+                .translated(self.regime, regime)
+                .expect("EL2's descriptors are of its own making");
+            copy.map(&mut self.owned, at, to, attributes, size)?;
+        }
+        Ok(copy)
+    }
 }
 
 fn with<R>(f: impl FnOnce(&mut Map) -> R) -> R {
@@ -203,6 +227,30 @@ pub fn drop_identity_map() -> Result<(), TableError> {
     with(|map| {
         let image = map.owned.image.pa.start().align_down(BLOCK).as_u64();
         map.tree.unmap(&mut map.owned, Va::new(image), BLOCK)
+    })
+}
+
+/// Moves EL2 to the other translation regime, if it is not there yet: HCR_EL2.E2H changes, and
+/// with it the tables. The identity map must still be there, and no other CPU be on.
+///
+/// # Errors
+///
+/// A [`TableError`] when there is no memory for the new tables; nothing has changed then.
+pub fn enter_regime(regime: Regime) -> Result<(), TableError> {
+    with(|map| {
+        if map.regime == regime {
+            return Ok(());
+        }
+        let copy = map.copy_for(regime)?;
+        let there = to_pa_in(map, vhe::trampoline())?;
+        // SAFETY: the copy maps what the old tree maps, with the same rights, the identity map of
+        // the trampoline's page among them; `there` is where that page is.
+        unsafe { vhe::enter(regime, copy.ttbr(), there) };
+        let mut old = core::mem::replace(&mut map.tree, copy);
+        map.regime = regime;
+        old.unmap_all(&mut map.owned);
+        map.owned.free(old.root(), 1);
+        Ok(())
     })
 }
 

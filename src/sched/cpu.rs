@@ -11,10 +11,11 @@ use crate::{
     vm::{
         Ending, Vm,
         host::{Host, KICK},
+        input,
         vcpu::{Exit, Vcpu},
     },
 };
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 /// How long a vCPU runs before another has its turn, in parts of a second.
 const SLICES_PER_SECOND: u64 = 250;
@@ -44,6 +45,8 @@ impl Default for Inbox {
 pub enum Event {
     /// The last of a VM's vCPUs left this CPU: the VM has ended, as it says.
     Left(Arc<Vm>),
+    /// A command was entered on the hypervisor's console.
+    Command(String),
 }
 
 /// A physical CPU's part in running guests.
@@ -80,6 +83,9 @@ impl Cpu {
             self.wake_by_timers();
             if let Some(vm) = self.dismiss() {
                 return Event::Left(vm);
+            }
+            if let Some(command) = input::take_command() {
+                return Event::Command(command);
             }
             match pick(&self.shares, self.last) {
                 Some(next) => self.take_turn(next),
@@ -137,7 +143,9 @@ impl Cpu {
         self.set_alarm(Some(start.saturating_add(self.slice)));
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
-        self.shares[n].charge(timer::count().wrapping_sub(start));
+        let ran = timer::count().wrapping_sub(start);
+        vcpu.publish_stats(ran);
+        self.shares[n].charge(ran);
         match exit {
             Exit::Interrupted => {}
             Exit::Wait => self.shares[n].runnable = false,
@@ -273,7 +281,7 @@ impl Cpu {
 
     fn receive_input(&mut self) {
         let here = self.resident.map(|n| &mut *self.vcpus[n]);
-        crate::vm::input::receive(here);
+        input::receive(here);
     }
 }
 

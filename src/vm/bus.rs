@@ -106,7 +106,7 @@ fn changing_uart(vcpu: &mut Vcpu, offset: u64, access: Access) {
     let line = uart.line();
     drop(uart);
     if let Some(byte) = sent {
-        console::put(byte);
+        vcpu.vm.port.put(byte);
     }
     if !access.write {
         load(vcpu, access, value);

@@ -8,6 +8,7 @@
 use super::{
     bus, fault, psci,
     smccc::{self, Action, Facts, Workaround},
+    stats::Reason,
     system,
     vcpu::{Exit, Vcpu},
 };
@@ -19,8 +20,9 @@ use crate::{
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
-extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
+pub(super) extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
     let esr = Esr(esr);
+    vcpu.count(Reason::Call);
     // HVC with an immediate other than 0 is reserved (DEN 0028, 2.9): the call does not exist.
     if esr.immediate() == 0
         && let Some(answer) = smccc::immediate(vcpu.frame.read(0) as u32)
@@ -38,6 +40,7 @@ pub(super) extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
     match esr.class() {
         class::SYSTEM => match system::access(vcpu, esr) {
             Ok(()) => {
+                vcpu.count(Reason::Register);
                 vcpu.skip(esr);
                 Next::resume_written(&mut vcpu.frame, esr.system_rt())
             }
@@ -50,7 +53,8 @@ pub(super) extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
-extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
+pub(super) extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
+    vcpu.count(Reason::Interrupt);
     super::interrupts::take(vcpu)
 }
 
@@ -58,7 +62,7 @@ extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
 /// can't be told, so that guest stops; EL2's own memory is behind no guest's writes.
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
-extern "C" fn guest_system_error(vcpu: &mut Vcpu) -> Next {
+pub(super) extern "C" fn guest_system_error(vcpu: &mut Vcpu) -> Next {
     vcpu.leave(Exit::Stopped("an SError arrived while it ran"))
 }
 
@@ -68,6 +72,7 @@ fn data_abort(vcpu: &mut Vcpu, esr: Esr) -> Next {
         (status::TRANSLATION, Some(access)) if !esr.is_walk() => access,
         _ => return refused_access(vcpu, esr),
     };
+    vcpu.count(Reason::Device);
     let ipa = vcpu.fault_ipa();
     match bus::access(vcpu, ipa, access) {
         Ok(()) => {
@@ -86,21 +91,23 @@ fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
         vcpu.inject_alignment_fault(esr, fault::address());
         return Next::resume(&mut vcpu.frame);
     }
-    if esr.access().is_none() && !esr.is_walk() {
-        vcpu.note_abort(format_args!(
-            "an instruction at {:#x} that can't be emulated accessed {}",
-            vcpu.sysregs().pc(),
-            vcpu.fault_ipa(),
-        ));
+    if esr.access().is_some() || esr.is_walk() {
+        return blame(vcpu, esr, GuestError::ExternalAbort);
     }
-    blame(vcpu, esr, GuestError::ExternalAbort)
+    vcpu.note_abort(format_args!(
+        "an instruction at {:#x} that can't be emulated accessed {}",
+        vcpu.sysregs().pc(),
+        vcpu.fault_ipa(),
+    ));
+    vcpu.inject_external_abort(esr, fault::address());
+    Next::resume(&mut vcpu.frame)
 }
 
 /// Lets a guest have the exception it asked for, or stops it.
 #[cold]
 fn blame(vcpu: &mut Vcpu, esr: Esr, error: GuestError) -> Next {
     match error {
-        GuestError::Undefined => vcpu.inject_undefined(esr),
+        GuestError::Undefined => vcpu.inject_undefined(),
         GuestError::ExternalAbort => {
             vcpu.note_abort(format_args!(
                 "nothing is at {} (access from {:#x})",
@@ -116,6 +123,11 @@ fn blame(vcpu: &mut Vcpu, esr: Esr, error: GuestError) -> Next {
 
 #[cold]
 fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    vcpu.count(match esr.class() {
+        class::SMC => Reason::Call,
+        class::WFX => Reason::Wait,
+        _ => Reason::Other,
+    });
     match esr.class() {
         class::SMC => {
             // A trapped SMC is returned to itself; an HVC to what follows.
@@ -165,7 +177,7 @@ const NOT_SUPPORTED: u64 = crate::isa::smccc::NOT_SUPPORTED as u64;
 fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
     let result = match action {
         Action::Return(value) => {
-            if value == NOT_SUPPORTED {
+            if value == NOT_SUPPORTED && !is_question(function as u32) {
                 vcpu.note_unknown_call(format_args!("no function {function:#x} to call"));
             }
             value
@@ -201,4 +213,10 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
     };
     vcpu.frame.write(0, result);
     Next::resume(&mut vcpu.frame)
+}
+
+/// Returns whether a function asks what there is: "not supported" is then an answer like any other.
+const fn is_question(function: u32) -> bool {
+    use crate::isa;
+    matches!(function, isa::psci::FEATURES | isa::smccc::ARCH_FEATURES)
 }

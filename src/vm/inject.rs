@@ -25,8 +25,8 @@ mod pstate {
 
 impl Vcpu {
     /// Makes the guest take an UNDEFINED exception for its current instruction.
-    pub fn inject_undefined(&mut self, esr: Esr) {
-        self.take_exception(class::UNKNOWN, il(esr), None);
+    pub fn inject_undefined(&mut self) {
+        self.take_exception(class::UNKNOWN, 0, None);
     }
 
     /// Makes the guest take a synchronous external abort for the access that exited with `esr`.
@@ -45,7 +45,8 @@ impl Vcpu {
     }
 
     fn inject_abort(&mut self, esr: Esr, code: u64, address: u64) {
-        const WNR: u64 = 1 << 6;
+        /// A write; and whether cache maintenance was the access, which counts as one.
+        const WNR_CM: u64 = 1 << 6 | 1 << 8;
         let from_el0 = self.sysregs().pstate() & 0xf == 0;
         let fetch = esr.class() == class::INSTRUCTION_ABORT;
         let class = match (fetch, from_el0) {
@@ -54,12 +55,13 @@ impl Vcpu {
             (false, true) => class::DATA_ABORT,
             (false, false) => class::DATA_ABORT_SAME,
         };
-        let write = if fetch { 0 } else { esr.0 & WNR };
-        self.take_exception(class, il(esr) | write | code, Some(address));
+        let kind = if fetch { 0 } else { esr.0 & WNR_CM };
+        self.take_exception(class, kind | code, Some(address));
     }
 
     /// Does what `AArch64.TakeException` of the Arm ARM (J1.1.2) does for a synchronous exception
-    /// to EL1.
+    /// to EL1. IL is 1 in every syndrome made here: UNDEFINED, an instruction abort, or a data abort
+    /// without ISV (D24.2.40, "IL").
     fn take_exception(&mut self, class: u64, iss: u64, far: Option<u64>) {
         let old = self.sysregs().pstate();
         let sctlr = self.sysregs().read(SysReg::SCTLR_EL1);
@@ -70,12 +72,13 @@ impl Vcpu {
             mode if mode & 0xf == 0 => 0x400,
             _ => 0,
         };
-        let vector = self.sysregs().read(SysReg::VBAR_EL1).wrapping_add(offset);
+        // What the guest wrote to the reserved low bits may still be there.
+        let vector = self.sysregs().read(SysReg::VBAR_EL1) & !0x7ff | offset;
         let new = self.entry_pstate(old, sctlr);
         let regs = self.sysregs_mut();
         regs.write(SysReg::SPSR_EL1, old);
         regs.write(SysReg::ELR_EL1, pc);
-        regs.write(SysReg::ESR_EL1, class << 26 | iss);
+        regs.write(SysReg::ESR_EL1, class << 26 | IL | iss);
         if let Some(far) = far {
             regs.write(SysReg::FAR_EL1, far);
         }
@@ -103,7 +106,5 @@ impl Vcpu {
     }
 }
 
-/// The instruction length bit, which the new syndrome shares with the old.
-fn il(esr: Esr) -> u64 {
-    esr.0 & 1 << 25
-}
+/// ESR_ELx.IL: a 32-bit instruction, or one of unknown length.
+const IL: u64 = 1 << 25;

@@ -44,6 +44,7 @@ fn take_own(vcpu: &mut Vcpu, intid: u32) -> Next {
         leaves = true;
     } else if known.console == Some(intid) {
         input::receive(Some(vcpu));
+        leaves = input::has_command();
     } else {
         vcpu.vm.note_stray(intid);
     }

@@ -14,47 +14,55 @@ use crate::{
 
 /// Bits of HCR_EL2 (Arm ARM, D24.2 "HCR_EL2").
 pub mod hcr {
+    use aarch64_cpu::registers::HCR_EL2;
+    use tock_registers::fields::Field;
+
+    /// Returns all bits of a field.
+    const fn ones(field: Field<u64, HCR_EL2::Register>) -> u64 {
+        field.mask << field.shift
+    }
+
     /// Stage 2 is on.
-    pub const VM: u64 = 1 << 0;
+    pub const VM: u64 = ones(HCR_EL2::VM);
     /// Set/way invalidation also cleans.
-    const SWIO: u64 = 1 << 1;
+    const SWIO: u64 = ones(HCR_EL2::SWIO);
     /// A stage-1 walk that meets device memory faults.
-    const PTW: u64 = 1 << 2;
+    const PTW: u64 = ones(HCR_EL2::PTW);
     /// Physical FIQs, IRQs and SErrors come to EL2; the guest takes virtual ones.
-    const FMO_IMO_AMO: u64 = 0b111 << 3;
+    const FMO_IMO_AMO: u64 = ones(HCR_EL2::FMO) | ones(HCR_EL2::IMO) | ones(HCR_EL2::AMO);
     /// A virtual SError is pending.
-    pub const VSE: u64 = 1 << 8;
+    pub const VSE: u64 = ones(HCR_EL2::VSE);
     /// The guest's TLB and instruction cache maintenance reaches every CPU of the inner shareable
     /// domain, and so every CPU it has run on.
-    const FB: u64 = 1 << 9;
+    const FB: u64 = ones(HCR_EL2::FB);
     /// Its barriers reach at least as far.
-    const BSU_INNER: u64 = 0b01 << 10;
+    const BSU_INNER: u64 = 0b01 << HCR_EL2::BSU.shift;
     /// WFI is trapped.
-    pub const TWI: u64 = 1 << 13;
+    pub const TWI: u64 = ones(HCR_EL2::TWI);
     /// ID group 3 is trapped: the ID registers.
-    const TID3: u64 = 1 << 18;
+    const TID3: u64 = ones(HCR_EL2::TID3);
     /// SMC is trapped.
-    const TSC: u64 = 1 << 19;
+    const TSC: u64 = ones(HCR_EL2::TSC);
     /// Implementation defined system registers are trapped.
-    const TIDCP: u64 = 1 << 20;
+    const TIDCP: u64 = ones(HCR_EL2::TIDCP);
     /// ACTLR_EL1 is trapped.
-    const TACR: u64 = 1 << 21;
+    const TACR: u64 = ones(HCR_EL2::TACR);
     /// Set/way cache maintenance is trapped.
-    const TSW: u64 = 1 << 22;
+    const TSW: u64 = ones(HCR_EL2::TSW);
     /// Writes of the registers that control stage 1 are trapped.
-    pub const TVM: u64 = 1 << 26;
+    pub const TVM: u64 = ones(HCR_EL2::TVM);
     /// EL1 is AArch64.
-    const RW: u64 = 1 << 31;
+    const RW: u64 = ones(HCR_EL2::RW);
     /// EL2 has the EL2&0 regime.
-    const E2H: u64 = 1 << 34;
+    const E2H: u64 = ones(HCR_EL2::E2H);
     /// LORegion registers are trapped.
-    const TLOR: u64 = 1 << 35;
+    const TLOR: u64 = ones(HCR_EL2::TLOR);
     /// Error record registers are trapped.
-    const TERR: u64 = 1 << 36;
+    const TERR: u64 = ones(HCR_EL2::TERR);
     /// Pointer authentication keys and instructions are the guest's.
-    const APK_API: u64 = 0b11 << 40;
+    const APK_API: u64 = ones(HCR_EL2::APK) | ones(HCR_EL2::API);
     /// ID group 5 is trapped: GMID_EL1.
-    const TID5: u64 = 1 << 58;
+    const TID5: u64 = ones(HCR_EL2::TID5);
 
     use super::{Features, HostMode};
 

@@ -7,6 +7,7 @@ use super::{
     gic::{Here, HostLists},
     host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER},
     smccc::Start,
+    stats::{REASONS, Reason},
     sysregs::{HostMode, SysRegs},
     traps,
 };
@@ -47,6 +48,7 @@ pub struct Vcpu {
     /// Whether `fp` is on the CPU, and the guest may use it without a trap.
     fp_on_cpu: bool,
     exit: Exit,
+    exits: [u64; REASONS],
     /// The virtual interrupt interface of the CPU it was last loaded on.
     pub(super) lists: HostLists,
     /// Which vCPU of its VM.
@@ -76,6 +78,7 @@ impl Vcpu {
             fp: FpRegs::ZERO,
             fp_on_cpu: false,
             exit: Exit::Interrupted,
+            exits: [0; REASONS],
             lists: HostLists::probe(),
             index,
             vm: vm.clone(),
@@ -250,6 +253,19 @@ impl Vcpu {
         // pointer is derived from all of `self`, which is not used until this returns.
         unsafe { switch::enter(frame) };
         self.exit
+    }
+
+    /// Counts an exit.
+    #[inline(always)]
+    pub(super) const fn count(&mut self, reason: Reason) {
+        self.exits[reason as usize] = self.exits[reason as usize].wrapping_add(1);
+    }
+
+    /// Publishes the counts, and that the vCPU ran for so long.
+    pub fn publish_stats(&self, ran: u64) {
+        if let Some(stats) = self.vm.stats().get(self.index) {
+            stats.publish(&self.exits, ran);
+        }
     }
 
     /// Makes [`Vcpu::run`] return `exit`.

@@ -1,64 +1,122 @@
 //! Builds the images under test, once per test binary.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 const TARGET: &str = "aarch64-unknown-none-softfloat";
+
+/// A hypervisor that was built: its file with symbols, and what a boot loader takes.
+pub struct Built {
+    /// The ELF file.
+    pub elf: PathBuf,
+    /// The flat image.
+    pub image: PathBuf,
+}
 
 /// Returns the hypervisor's flat image, built if need be.
 ///
 /// `ENTRESOL_IMAGE` names one to use instead.
+///
+/// # Panics
+///
+/// Panics where it can't be built.
 pub fn hypervisor() -> &'static Path {
     static IMAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    built(&IMAGE, "ENTRESOL_IMAGE", "entresol")
-}
-
-/// Returns the test guests' flat image, built if need be.
-///
-/// `ENTRESOL_GUESTS` names one to use instead.
-pub fn guests() -> &'static Path {
-    static IMAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    built(&IMAGE, "ENTRESOL_GUESTS", "guests")
-}
-
-fn built(
-    image: &'static OnceLock<Result<PathBuf, String>>,
-    variable: &str,
-    package: &str,
-) -> &'static Path {
-    let image = image.get_or_init(|| match std::env::var_os(variable) {
-        Some(given) if !given.is_empty() => Ok(PathBuf::from(given)),
-        _ => build(package),
+    let image = IMAGE.get_or_init(|| match given("ENTRESOL_IMAGE") {
+        Some(image) => Ok(image),
+        None => {
+            build("image", &["--bin", "entresol"]).and_then(|folder| flatten(&folder, "entresol"))
+        }
     });
-    match image {
-        Ok(path) => path,
-        Err(why) => panic!("{package} can't be tested: {why}"),
-    }
+    image
+        .as_deref()
+        .unwrap_or_else(|why| panic!("the hypervisor can't be tested: {why}"))
 }
 
-/// Builds a package's binary of the same name and flattens it.
-fn build(package: &str) -> Result<PathBuf, String> {
+/// Returns the hypervisor that faults when it is told to (feature `selftest`), built if need be.
+///
+/// # Panics
+///
+/// Panics where it can't be built.
+pub fn selftest() -> &'static Built {
+    static BUILT: OnceLock<Result<Built, String>> = OnceLock::new();
+    // A folder apart, so that the two do not take turns in one place.
+    let built = BUILT.get_or_init(|| {
+        let folder = build(
+            "image-selftest",
+            &["--bin", "entresol", "--features", "selftest"],
+        )?;
+        Ok(Built {
+            image: flatten(&folder, "entresol")?,
+            elf: folder.join("entresol"),
+        })
+    });
+    built
+        .as_ref()
+        .unwrap_or_else(|why| panic!("the hypervisor can't be tested: {why}"))
+}
+
+/// Returns the flat image of a test guest, a binary of `tests/guests`, built if need be.
+///
+/// `ENTRESOL_GUESTS` names a folder with `NAME.img` to use instead.
+///
+/// # Panics
+///
+/// Panics where it can't be built.
+pub fn guest(name: &str) -> PathBuf {
+    if let Some(folder) = given("ENTRESOL_GUESTS") {
+        return folder.join(format!("{name}.img"));
+    }
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    static IMAGES: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let folder = FOLDER.get_or_init(|| build("image", &["--package", "guests", "--bins"]));
+    let mut images = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(image) = images.get(name) {
+        return image.clone();
+    }
+    let image = match folder {
+        Ok(folder) => flatten(folder, name),
+        Err(why) => Err(why.clone()),
+    };
+    let image = image.unwrap_or_else(|why| panic!("the guest {name} can't be run: {why}"));
+    images.insert(name.to_owned(), image.clone());
+    image
+}
+
+fn given(variable: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(variable).filter(|value| !value.is_empty())?;
+    Some(PathBuf::from(value))
+}
+
+/// Builds binaries for the bare machine in a folder of `target`, and returns where they are.
+fn build(folder: &str, what: &[&str]) -> Result<PathBuf, String> {
     // A folder apart: cargo holds a lock on the one that `cargo test` uses.
-    let folder = super::root().join("target/image");
+    let folder = super::root().join("target").join(folder);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .args(["build", "--quiet", "--release", "--target", TARGET])
-        .args(["--package", package, "--bin", package, "--target-dir"])
+        .args(what)
+        .arg("--target-dir")
         .arg(&folder)
         // They would take the place of the flags in .cargo/config.toml.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     succeed(&mut command)?;
+    Ok(folder.join(TARGET).join("release"))
+}
 
-    let image = folder.join(format!("{package}.img"));
-    let mut flatten = Command::new("python3");
-    flatten
+/// Makes the flat image of an ELF file in `folder`, beside it.
+fn flatten(folder: &Path, name: &str) -> Result<PathBuf, String> {
+    let image = folder.join(format!("{name}.img"));
+    let mut command = Command::new("python3");
+    command
         .arg(super::root().join("scripts/lib/elf.py"))
-        .arg(folder.join(TARGET).join("release").join(package))
+        .arg(folder.join(name))
         .arg(&image);
-    succeed(&mut flatten)?;
+    succeed(&mut command)?;
     Ok(image)
 }
 

@@ -74,6 +74,18 @@ impl Attributes {
         };
         Self(memory | write | rest | AF)
     }
+
+    /// Returns the attributes that mean in `to` what these mean in `from`; `None` for attributes
+    /// that [`Attributes::stage1`] does not make.
+    pub fn translated(self, from: Regime, to: Regime) -> Option<Self> {
+        let memory = [MemoryKind::Normal, MemoryKind::Device];
+        let rights = [Access::ReadOnly, Access::ReadWrite, Access::Execute];
+        memory
+            .into_iter()
+            .flat_map(|kind| rights.map(|access| (kind, access)))
+            .find(|&(kind, access)| Self::stage1(from, kind, access) == self)
+            .map(|(kind, access)| Self::stage1(to, kind, access))
+    }
 }
 
 /// Walks are made through write-back caches and inner shareable: IRGN=ORGN=0b01, SH=0b11, at the
@@ -153,6 +165,22 @@ mod tests {
                 assert!(bit(Attributes::stage1(Regime::El2, kind, access).bits(), 6));
                 let vhe = Attributes::stage1(Regime::El2And0, kind, access).bits();
                 assert!(!bit(vhe, 6) && bit(vhe, 54));
+            }
+        }
+    }
+
+    #[test]
+    fn translation_keeps_kind_and_rights_and_comes_back() {
+        for (from, to) in [(REGIMES[0], REGIMES[1]), (REGIMES[1], REGIMES[0])] {
+            for kind in KINDS {
+                for access in ACCESSES {
+                    let old = Attributes::stage1(from, kind, access);
+                    let new = old.translated(from, to).unwrap();
+                    assert_eq!(new, Attributes::stage1(to, kind, access));
+                    assert_eq!(rights(to, new.bits()), rights(from, old.bits()));
+                    assert_eq!(new.translated(to, from), Some(old));
+                    assert_eq!(old.translated(to, from), None, "of the other regime");
+                }
             }
         }
     }
