@@ -139,8 +139,19 @@ guest_sync_other:
     tbnz    w0, #0, after_volatile
     b       resume
 2:  save_rest
+    cmp     w3, #0x18
+    b.eq    3f
+    cmp     w3, #0x24
+    b.eq    4f
     bl      guest_synchronous
     tbnz    w0, #0, after_complete
+    b       resume
+3:  bl      guest_system_register
+    tbnz    w0, #0, after_complete
+    b       resume_all
+4:  bl      guest_data_abort
+    tbnz    w0, #0, after_complete
+    b       resume_all
 resume:
     resume_volatile
 

@@ -12,6 +12,7 @@ use super::{
     fault,
     fdt::{GuestGic, GuestMap},
     gic::Gic,
+    stats::Reason,
     traps::hcr,
     vcpu::Vcpu,
 };
@@ -49,7 +50,8 @@ const DC_ISW: u32 = Encoding::new(1, 0, 7, 6, 2).iss();
 const DC_CSW: u32 = Encoding::new(1, 0, 7, 10, 2).iss();
 const DC_CISW: u32 = Encoding::new(1, 0, 7, 14, 2).iss();
 
-/// Answers a trapped MRS, MSR or system instruction of any register but x19 to x29.
+/// Answers a trapped MRS, MSR or system instruction. The assembly has x19 to x29 in the frame, and
+/// takes them from there, when one of them is named.
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn guest_system_register(vcpu: &mut Vcpu, esr: u64) -> Next {
@@ -62,7 +64,7 @@ pub(super) extern "C" fn guest_system_register(vcpu: &mut Vcpu, esr: u64) -> Nex
             None => return guest_synchronous(vcpu, esr.0),
         };
         vcpu.frame.write(rt, value);
-        return resume_at_next(vcpu, esr);
+        return resume_at_next(vcpu, esr, Reason::Register);
     }
     let value = vcpu.frame.read(rt);
     match register {
@@ -73,16 +75,16 @@ pub(super) extern "C" fn guest_system_register(vcpu: &mut Vcpu, esr: u64) -> Nex
         DC_ISW | DC_CSW | DC_CISW if vcpu.read_sys_reg(SysReg::HCR_EL2) & hcr::TVM != 0 => {}
         _ => return guest_synchronous(vcpu, esr.0),
     }
-    resume_at_next(vcpu, esr)
+    resume_at_next(vcpu, esr, Reason::Register)
 }
 
 #[inline(never)]
 fn send_sgi(vcpu: &mut Vcpu, esr: Esr, value: u64) -> Next {
     vcpu.with_gic(|gic, here| gic.sgi1r(here, value));
-    resume_at_next(vcpu, esr)
+    resume_at_next(vcpu, esr, Reason::Register)
 }
 
-/// Answers a data abort at a load or store of any register but x19 to x29.
+/// Answers a data abort, with x19 to x29 as for [`guest_system_register`].
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
@@ -111,7 +113,7 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
         return guest_synchronous(vcpu, esr);
     };
     vcpu.frame.write(rt, value.into());
-    resume_at_next(vcpu, Esr(esr))
+    resume_at_next(vcpu, Esr(esr), Reason::Device)
 }
 
 /// Does a store to GICD_ICENABLER<n>: how interrupts are masked while they are handled.
@@ -119,12 +121,13 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
 fn disable_interrupts(vcpu: &mut Vcpu, esr: Esr, offset: u32) -> Next {
     let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8) & 0xffff_ffff;
     vcpu.with_gic(|gic, here| gic.dist_write(here, offset, 4, value));
-    resume_at_next(vcpu, esr)
+    resume_at_next(vcpu, esr, Reason::Device)
 }
 
 /// Goes on with the guest's next instruction.
 #[inline(always)]
-fn resume_at_next(vcpu: &mut Vcpu, esr: Esr) -> Next {
+fn resume_at_next(vcpu: &mut Vcpu, esr: Esr, reason: Reason) -> Next {
+    vcpu.count(reason);
     if vcpu.sysregs_mut().skip_ordinary() {
         Next::resume(&mut vcpu.frame)
     } else {

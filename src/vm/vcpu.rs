@@ -48,6 +48,8 @@ pub struct Vcpu {
     /// Whether `fp` is on the CPU, and the guest may use it without a trap.
     fp_on_cpu: bool,
     exit: Exit,
+    /// Whether other vCPUs are in the care of the CPU it is loaded on.
+    pub(super) shares_cpu: bool,
     exits: [u64; REASONS],
     /// The virtual interrupt interface of the CPU it was last loaded on.
     pub(super) lists: HostLists,
@@ -78,6 +80,7 @@ impl Vcpu {
             fp: FpRegs::ZERO,
             fp_on_cpu: false,
             exit: Exit::Interrupted,
+            shares_cpu: true,
             exits: [0; REASONS],
             lists: HostLists::probe(),
             index,
@@ -198,8 +201,14 @@ impl Vcpu {
         .min()
     }
 
-    /// Sets whether the guest's WFI comes to EL2, because there are others to run meanwhile.
-    pub fn trap_wait(&mut self, trapped: bool) {
+    /// Sets whether the CPU has others to run. The guest's WFI then comes to EL2, and so does
+    /// every word for one of the others.
+    pub fn share_cpu(&mut self, shared: bool) {
+        self.shares_cpu = shared;
+        self.trap_wait(shared);
+    }
+
+    fn trap_wait(&mut self, trapped: bool) {
         let old = self.regs.read(SysReg::HCR_EL2);
         let new = if trapped {
             old | traps::hcr::TWI
