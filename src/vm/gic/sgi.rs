@@ -78,7 +78,7 @@ impl Gic {
     #[inline(always)]
     fn only_target(&self, value: u64) -> Option<usize> {
         let list = value & LIST;
-        let guess = field(value, 16, 8) as usize * 16 + list.trailing_zeros() as usize;
+        let guess = (field(value, 16, 8) << 4) as usize | list.trailing_zeros() as usize;
         let hit = value & (KEY | LIST | ALL_BUT_SELF);
         self.face(guess)
             .is_some_and(|face| hit == face.sgi_key | face.sgi_bit)
