@@ -14,6 +14,8 @@ pub mod fdt;
 pub mod firmware;
 pub mod gic;
 pub mod memory;
+pub mod modules;
+mod rtc;
 pub mod timer;
 mod tree;
 pub mod uart;
@@ -42,7 +44,8 @@ pub struct Board {
     pub ram: Vec<PaRange>,
     /// RAM nobody has reserved: whole pages, sorted, apart from each other.
     ///
-    /// The bundle, the tree itself and the hypervisor's image are still in it.
+    /// The modules of [`guests`](Self::guests) are not in it; the bundle, the tree itself and
+    /// the hypervisor's image still are.
     pub usable_ram: Vec<PaRange>,
     /// The CPUs in the order of the tree.
     pub cpus: Vec<Cpu>,
@@ -54,8 +57,12 @@ pub struct Board {
     pub psci: Option<Psci>,
     /// The serial port for messages, if there is one we can drive.
     pub uart: Option<Uart>,
+    /// The registers of the clock, a PL031, if there is one.
+    pub rtc: Option<PaRange>,
     /// What the loader left.
     pub chosen: Chosen,
+    /// The guests that the loader put into memory one by one, and why some can't be had.
+    pub guests: Vec<Result<modules::Guest, Refusal>>,
 }
 
 impl Board {
@@ -68,6 +75,7 @@ impl Board {
     pub fn from_fdt(tree: &CheckedTree<'_>) -> Result<Self, Refusal> {
         let tree = Tree::read(tree)?;
         let ram = memory::ram(&tree)?;
+        let guests = modules::find(&tree, &ram);
         let (gic, gic_node) = gic::find(&tree)?;
         let board = Self {
             model: tree
@@ -75,13 +83,15 @@ impl Board {
                 .text("model")
                 .unwrap_or("unknown machine")
                 .to_string(),
-            usable_ram: memory::usable(&tree, &ram)?,
+            usable_ram: modules::spare(memory::usable(&tree, &ram)?, &guests),
+            guests,
             ram,
             cpus: cpus::find(&tree)?,
             timer: timer::find(&tree, gic_node)?,
             gic,
             psci: firmware::find(&tree)?,
             uart: uart::find(&tree, gic_node),
+            rtc: rtc::find(&tree),
             chosen: chosen::read(&tree)?,
         };
         board.check()?;

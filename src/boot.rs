@@ -44,16 +44,19 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let frames = memory::take(&board, &[Some(image), Some(tree_range), bundle])?;
     stage1::enter_regime(regime).map_err(memory::refusal)?;
     let cpus = devices::start_gic(&board, &cpus::affinities(&board))?;
-    let host = Arc::new(Host::probe(devices::interrupts(&board), cpus));
+    let host = Arc::new(Host::probe(devices::interrupts(&board), cpus, |ids| {
+        entropy::find(&board, ids)
+    }));
     tlb::invalidate_guests();
     cpus::start(&board, &host)?;
     stage1::drop_identity_map().map_err(memory::refusal)?;
     devices::report(&board, &host, &frames);
     #[cfg(feature = "selftest")]
     selftest::run(&board.chosen.bootargs)?;
-    let config = guests::bundle(bundle)?;
-    let entropy = entropy::Source::new(&board.chosen.rng_seed);
-    guests::start(config, &host, frames, entropy, devices::psci(&board))?;
+    let config = guests::bundle(&board)?;
+    let entropy = entropy::Source::new(&board.chosen.rng_seed, host.entropy);
+    let time = devices::time_at_count_0(&board)?;
+    guests::start(config, &host, frames, entropy, devices::psci(&board), time)?;
     console::enable_input();
     cpus::run(&host)
 }

@@ -1,9 +1,12 @@
-//! What VMs there are: the bundle and the `vms.toml` in it.
+//! What VMs there are: the bundle and the `vms.toml` in it, or what the boot loader says.
 //!
 //! Both come from whoever set up the machine. They are trusted, and they are written by
-//! hand: everything that is wrong ends in one line that says where and what.
+//! hand: everything that is wrong ends in one line that says where and what. What is wrong
+//! with one VM is no other VM's affair.
 
 pub mod cpio;
+mod loaded;
+pub mod sources;
 pub mod vms;
 
 use alloc::format;
@@ -19,10 +22,14 @@ use vms::VmTable;
 pub const LIST: &str = "vms.toml";
 
 /// All VMs, with their files found.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Config<'a> {
-    /// The VMs in the order of the file; at least one.
+    /// The VMs in the order of the file.
     pub vms: Vec<Vm<'a>>,
+    /// Why others can't be had; each names its VM. There is a VM or a refusal.
+    pub refused: Vec<Refusal>,
+    /// What VMs ask for in vain, but can do without; each a line for a person.
+    pub notes: Vec<String>,
 }
 
 /// One VM.
@@ -34,7 +41,7 @@ pub struct Vm<'a> {
     pub kernel: File<'a>,
     /// Its initial ramdisk.
     pub ramdisk: Option<File<'a>>,
-    /// A device tree to be used in place of the generated one.
+    /// A device tree of its owner's, to be merged with what the hypervisor says.
     pub dtb: Option<File<'a>>,
     /// Its kernel's arguments.
     pub bootargs: String,
@@ -70,8 +77,8 @@ impl<'a> Config<'a> {
     ///
     /// # Errors
     ///
-    /// Refuses a broken archive, an archive without `vms.toml`, whatever [`vms::parse`]
-    /// refuses, and names of files that are not in the archive.
+    /// Refuses a broken archive, an archive without `vms.toml`, and whatever [`vms::parse`]
+    /// refuses.
     pub fn from_bundle(bundle: &'a [u8]) -> Result<Self, Refusal> {
         let archive = Archive::read(bundle)?;
         let list = archive
@@ -79,11 +86,49 @@ impl<'a> Config<'a> {
             .ok_or_else(|| refuse!("bundle: no {LIST}; the bundle has: {}", names(&archive)))?;
         let list = core::str::from_utf8(list)
             .map_err(|error| refuse!("{LIST}: not UTF-8 after {} bytes", error.valid_up_to()))?;
-        let vms = vms::parse(list)?
-            .into_iter()
-            .map(|(name, table)| resolve(&archive, name, table))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { vms })
+        let mut config = Self::default();
+        for (name, table) in vms::parse(list)? {
+            config.add(table.and_then(|table| resolve(&archive, name, table)));
+        }
+        Ok(config)
+    }
+
+    fn add(&mut self, vm: Result<Vm<'a>, Refusal>) {
+        match vm {
+            Ok(vm) => self.vms.push(vm),
+            Err(refusal) => self.refused.push(refusal),
+        }
+    }
+}
+
+impl Vm<'_> {
+    /// Checks that a machine of so many CPUs and so many bytes of free RAM has what the VM
+    /// wants.
+    ///
+    /// # Errors
+    ///
+    /// Refuses more CPUs, other CPUs and more RAM than there are.
+    pub fn check_machine(&self, cpus: u32, memory: u64) -> Result<(), Refusal> {
+        if self.cpus > cpus {
+            return Err(refuse!(
+                "it wants {} CPUs, and the machine has {cpus}",
+                self.cpus
+            ));
+        }
+        if let Some(cpu) = self.pin.iter().find(|&&cpu| cpu >= cpus) {
+            return Err(refuse!(
+                "it is pinned to CPU {cpu}, and the machine has CPUs 0 to {}",
+                cpus.saturating_sub(1)
+            ));
+        }
+        if self.memory > memory {
+            return Err(refuse!(
+                "it wants {} MiB of RAM, and {} MiB are free",
+                self.memory >> 20,
+                memory >> 20
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ pub mod fake;
 pub mod fp;
 pub mod id;
 pub mod local;
+pub mod random;
 pub mod regs;
 #[cfg(target_os = "none")]
 pub mod secondary;
@@ -19,5 +20,6 @@ pub mod smc;
 pub mod switch;
 pub mod timer;
 pub mod tlb;
+pub mod translate;
 pub mod vectors;
 pub mod vhe;

@@ -6,6 +6,8 @@ pub mod encoding;
 pub mod esr;
 pub mod features;
 pub mod gic;
+pub mod instruction;
 pub mod psci;
 pub mod smccc;
+pub mod speculation;
 pub mod sysreg;

@@ -3,7 +3,9 @@
 mod aarch32;
 mod bus;
 mod counters;
+mod decode;
 pub mod dev;
+mod emulate;
 mod exits;
 mod fault;
 pub mod fdt;
@@ -14,14 +16,17 @@ pub mod image;
 mod inject;
 pub mod input;
 mod interrupts;
+pub mod load;
 pub mod memory;
 pub mod psci;
+pub mod pvtime;
 mod requests;
 pub mod smccc;
 pub mod stats;
 pub mod sysregs;
 mod system;
 pub mod traps;
+pub mod trng;
 pub mod vcpu;
 
 #[cfg(test)]
@@ -35,7 +40,7 @@ use crate::{
     sync::SpinLock,
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use counters::Counters;
 use dev::{pl011::Pl011, pl031::Pl031};
 use fdt::GuestMap;
@@ -43,9 +48,11 @@ use gic::Gic;
 use host::Host;
 use memory::GuestMemory;
 use psci::Switch;
+use pvtime::StolenTime;
 pub use requests::Ending;
 use requests::{Course, Doorbell};
 use stats::Published;
+use trng::Generator;
 
 /// One virtual machine: what its vCPUs share.
 pub struct Vm {
@@ -80,6 +87,12 @@ pub struct Vm {
     /// Which vCPU ran last on each CPU, plus 1.
     last_on: Box<[AtomicUsize]>,
     counters: Counters,
+    /// What its guest's TRNG gives.
+    trng: SpinLock<Generator>,
+    /// How long its vCPUs were kept from running.
+    pub stolen_time: StolenTime,
+    /// Whether its guest asked for its memory to be erased at a reset, which it always is.
+    mem_protect: AtomicBool,
 }
 
 /// What a VM is made of.
@@ -100,6 +113,10 @@ pub struct Parts<'a, T: Tables> {
     pub count: u64,
     /// The time of day, in seconds since 1970.
     pub time: u64,
+    /// Its random numbers.
+    pub generator: Generator,
+    /// Where its vCPUs' stolen time is.
+    pub stolen_time: StolenTime,
 }
 
 /// How many SPIs a guest has: QEMU's `virt` uses fewer than 96.
@@ -149,6 +166,9 @@ impl Vm {
             cared_for: AtomicUsize::new(parts.affinities.len()),
             last_on: host.cpus.iter().map(|_| AtomicUsize::new(0)).collect(),
             counters: Counters::default(),
+            trng: SpinLock::new(parts.generator),
+            stolen_time: parts.stolen_time,
+            mem_protect: AtomicBool::new(false),
             host,
         }))
     }
@@ -188,8 +208,14 @@ impl Vm {
             .map_or(Affinity::default(), Switch::affinity)
     }
 
-    /// Returns whether the guest has RAM at an address.
-    fn has_memory_at(&self, ipa: u64) -> bool {
-        self.memory.contains(Ipa::new(ipa), 1)
+    /// Returns whether all of a range, address and size in bytes, is the guest's RAM.
+    fn has_memory(&self, ipa: u64, size: u64) -> bool {
+        self.memory.contains(Ipa::new(ipa), size)
+    }
+
+    /// Answers a request for random numbers: x0 to x3.
+    fn random(&self, request: trng::Request) -> [u64; 4] {
+        let entropy = self.host.entropy;
+        self.trng.lock().answer(request, || entropy.fresh())
     }
 }

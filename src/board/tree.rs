@@ -169,6 +169,11 @@ impl<'t, 'a> Node<'t, 'a> {
         Some(found.value)
     }
 
+    /// Returns the names of all properties, in order.
+    pub(super) fn property_names(self) -> impl Iterator<Item = &'a str> {
+        self.entry().properties.iter().map(|property| property.name)
+    }
+
     /// Returns a property that is one word.
     pub(super) fn u32(self, name: &str) -> Option<u32> {
         let word = self.property(name)?.try_into().ok()?;

@@ -4,12 +4,13 @@ use super::{cpus, memory::mebibytes, tree};
 use crate::{
     addr::{Pa, PaRange},
     board::{self, Board, firmware, gic::Gic, uart::UartKind},
-    cpu::regs,
+    cpu::{regs, timer},
     dev::{
         Uart, console,
         gic::v3::{self, Distributor, Redistributor, Region},
         ns16550::{Ns16550, Width},
         pl011::Pl011,
+        pl031,
         psci::{Conduit, Psci},
     },
     error::Refusal,
@@ -169,6 +170,16 @@ pub fn interrupts(board: &Board) -> Interrupts {
 
 /// The PPI that Arm's Base System Architecture gives the EL1 physical timer.
 const ARCHITECTED_PHYSICAL_TIMER: u32 = 30;
+
+/// Returns the time of day at count 0, in seconds since 1970; without a clock, the machine was
+/// started in 1970.
+pub fn time_at_count_0(board: &Board) -> Result<u64, Refusal> {
+    let Some(clock) = board.rtc else {
+        return Ok(0);
+    };
+    let now = pl031::seconds(&map(clock, "clock")?);
+    Ok(now.saturating_sub(timer::count() / timer::frequency()))
+}
 
 /// Says what was found.
 pub fn report(board: &Board, host: &Host, frames: &Frames) {

@@ -3,7 +3,8 @@
 use super::{cpus, entropy::Source, memory};
 use crate::{
     addr::{Ipa, PaRange, Va},
-    config::{self, Config},
+    board::Board,
+    config::{self, Config, sources},
     cpu::{barrier, timer, tlb},
     dev::{console, psci::Psci},
     error::Refusal,
@@ -22,26 +23,32 @@ use crate::{
     sync::SpinLock,
     vm::{
         Ending, Parts, Vm,
-        fdt::{GuestDescription, GuestMap, VIRT, guest_tree},
+        fdt::{GuestDescription, GuestMap, VIRT},
         host::Host,
-        image::{Extent, Kernel, Layout},
+        image::Extent,
         input,
+        load::{Files, Plan},
         memory::GuestMemory,
+        pvtime::{self, StolenTime},
         smccc::Start,
         vcpu::Vcpu,
     },
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
-/// Reads the bundle that the boot loader put into memory.
-pub fn bundle(range: Option<PaRange>) -> Result<Config<'static>, Refusal> {
-    let range = range.ok_or_else(|| {
-        refuse!(
-            "no bundle: hand one over as the initial ramdisk (scripts/bundle makes it; -initrd in QEMU)"
-        )
+/// Reads what VMs there are; says what is wrong with those that can't be had.
+pub fn bundle(board: &Board) -> Result<Config<'static>, Refusal> {
+    let config = sources::read(board, |range| {
+        stage1::map_boot_data(range).map_err(memory::refusal)
     })?;
-    let bytes = stage1::map_boot_data(range).map_err(memory::refusal)?;
-    Config::from_bundle(bytes)
+    config.notes.iter().for_each(|note| log::warn!("{note}"));
+    for refusal in &config.refused {
+        log::error!("{refusal}");
+    }
+    if config.vms.is_empty() {
+        return Err(refuse!("no VM can be started"));
+    }
+    Ok(config)
 }
 
 /// A VM that runs, and what has to be given back when it ends.
@@ -49,9 +56,15 @@ struct Running {
     vm: Arc<Vm>,
     /// Its place in the bundle's list.
     number: usize,
-    vmid: u16,
     stage2: Stage2<HeapTables<ThisMachine>>,
-    blocks: Vec<PaRange>,
+    memory: Memory,
+}
+
+/// The frames that a VM has.
+struct Memory {
+    vmid: u16,
+    ram: Vec<PaRange>,
+    stolen_time: PaRange,
 }
 
 /// All guests, and what new ones are made of.
@@ -61,6 +74,8 @@ struct Guests {
     frames: Frames,
     entropy: Source,
     psci: Option<Psci>,
+    /// The time of day at count 0, in seconds since 1970.
+    time_at_count_0: u64,
     running: Vec<Running>,
     /// The CPU that the next vCPU goes to when its owner did not say.
     next_cpu: usize,
@@ -97,6 +112,7 @@ pub fn start(
     frames: Frames,
     entropy: Source,
     psci: Option<Psci>,
+    time_at_count_0: u64,
 ) -> Result<(), Refusal> {
     let count = config.vms.len();
     let mut guests = Guests {
@@ -105,12 +121,15 @@ pub fn start(
         frames,
         entropy,
         psci,
+        time_at_count_0,
         running: Vec::new(),
         next_cpu: 0,
     };
     for number in 0..count {
-        if let Err(refusal) = guests.start(number) {
-            log::error!("{refusal}");
+        match guests.start(number) {
+            Err(refusal) if count == 1 => return Err(refusal),
+            Err(refusal) => log::error!("{refusal}"),
+            Ok(()) => {}
         }
     }
     if guests.running.is_empty() {
@@ -230,24 +249,17 @@ impl Guests {
     fn make(&mut self, number: usize) -> Result<(Running, Vec<Box<Vcpu>>), Refusal> {
         let vmid = self.free_vmid()?;
         let config = &self.config.vms[number];
+        config.check_machine(cpus::online() as u32, self.frames.free_bytes())?;
         refuse_unsupported(config)?;
-        let blocks = self
-            .frames
-            .allocate_blocks(config.memory, Owner::Vm(vmid))
-            .map_err(|_| {
-                refuse!(
-                    "it wants {} MiB of RAM, and {} MiB are free",
-                    config.memory >> 20,
-                    self.frames.free_bytes() >> 20
-                )
-            })?;
+        let memory = self.allocate(vmid, config.memory, config.cpus)?;
+        let config = &self.config.vms[number];
         let made = make_vm(
             config,
-            vmid,
+            &memory,
             &self.host,
             &self.frames,
-            &blocks,
             &mut self.entropy,
+            self.time_at_count_0,
         );
         match made {
             Ok((vm, stage2)) => {
@@ -255,29 +267,56 @@ impl Guests {
                 let running = Running {
                     vm,
                     number,
-                    vmid,
                     stage2,
-                    blocks,
+                    memory,
                 };
                 Ok((running, vcpus))
             }
             Err(refusal) => {
-                self.give_back(&blocks, vmid);
+                self.give_back(&memory);
                 Err(refusal)
             }
         }
     }
 
+    /// Takes the frames of a VM.
+    fn allocate(&mut self, vmid: u16, size: u64, cpus: u32) -> Result<Memory, Refusal> {
+        let owner = Owner::Vm(vmid);
+        let stolen_time = self
+            .frames
+            .allocate(pvtime::size(cpus), owner)
+            .map_err(|error| refuse!("no memory for its stolen time: {error}"))?;
+        let ram = self.frames.allocate_blocks(size, owner);
+        let memory = Memory {
+            vmid,
+            ram: ram.as_ref().cloned().unwrap_or_default(),
+            stolen_time,
+        };
+        if ram.is_err() {
+            self.give_back(&memory);
+            return Err(refuse!(
+                "it wants {} MiB of RAM, and {} MiB are free",
+                size >> 20,
+                self.frames.free_bytes() >> 20
+            ));
+        }
+        Ok(memory)
+    }
+
     /// Returns a VMID that no VM has. 0 is never used: it is what VTTBR_EL2 holds before the first.
     fn free_vmid(&self) -> Result<u16, Refusal> {
         (1..=u16::MAX)
-            .find(|&vmid| self.running.iter().all(|running| running.vmid != vmid))
+            .find(|&vmid| {
+                self.running
+                    .iter()
+                    .all(|running| running.memory.vmid != vmid)
+            })
             .ok_or_else(|| refuse!("there are as many VMs as there are VMIDs"))
     }
 
-    fn give_back(&mut self, blocks: &[PaRange], vmid: u16) {
-        for &block in blocks {
-            if let Err(error) = self.frames.free(block, Owner::Vm(vmid)) {
+    fn give_back(&mut self, memory: &Memory) {
+        for &block in memory.ram.iter().chain([&memory.stolen_time]) {
+            if let Err(error) = self.frames.free(block, Owner::Vm(memory.vmid)) {
                 log::error!("the RAM at {block} is lost: {error:?}");
             }
         }
@@ -290,14 +329,13 @@ impl Guests {
         let was_in_front = input::reader().is_some_and(|front| Arc::ptr_eq(&front, vm));
         let Running {
             number,
-            vmid,
             stage2,
-            blocks,
+            memory,
             ..
         } = self.running.remove(place);
         // The tables go first: until then a CPU could still reach the frames.
         drop(stage2);
-        self.give_back(&blocks, vmid);
+        self.give_back(&memory);
         match vm.ending() {
             Some(Ending::Reset) => {
                 log::info!("{}: starts anew", vm.name);
@@ -340,30 +378,37 @@ impl Guests {
 
 fn make_vm(
     config: &config::Vm<'_>,
-    vmid: u16,
+    frames_of: &Memory,
     host: &Arc<Host>,
     frames: &Frames,
-    blocks: &[PaRange],
     entropy: &mut Source,
+    time_at_count_0: u64,
 ) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
-    let kernel = Kernel::identify(config.kernel.bytes, config.load)?;
     let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
     let ram = Extent::new(VIRT.ram, config.memory)
         .ok_or_else(|| refuse!("{} bytes of RAM do not fit", config.memory))?;
+    let mpidrs: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
+    let plan = plan(config, ram, &mpidrs, host, entropy)?;
     let ids = &host.ids;
     let support = Support::from_id(ids.get(IdReg::ID_AA64MMFR0), ids.get(IdReg::ID_AA64MMFR1));
     let last = Ipa::new(ram.end().as_u64() - 1);
-    let mut stage2 =
-        Stage2::new(HeapTables::new(), last, vmid, support).map_err(|error| refuse!("{error}"))?;
+    let mut stage2 = Stage2::new(HeapTables::new(), last, frames_of.vmid, support)
+        .map_err(|error| refuse!("{error}"))?;
     let range = IpaRange {
         start: ram.start,
         size: ram.size,
     };
     stage2
-        .map_ram(frames, &[range], blocks)
+        .map_ram(frames, &[range], &frames_of.ram)
         .map_err(|error| refuse!("{error}"))?;
-    let memory = GuestMemory::new(ram.start, blocks.to_vec());
-    let start = load(config, &kernel, ram, &affinities, &memory, entropy)?;
+    let memory = GuestMemory::new(ram.start, frames_of.ram.clone());
+    stage2
+        .map_rom(frames, pvtime::place(config.cpus), frames_of.stolen_time)
+        .map_err(|error| refuse!("{error}"))?;
+    let stolen_time = StolenTime::new(config.cpus, frames_of.stolen_time)
+        .map_err(|error| refuse!("its stolen time can't be written: {error:?}"))?;
+    let start = load(config, &plan, &memory)?;
+    let count = timer::count();
     let vm = Vm::new(Parts {
         name: &config.name,
         host: host.clone(),
@@ -371,8 +416,10 @@ fn make_vm(
         memory,
         stage2: &stage2,
         affinities: &affinities,
-        count: timer::count(),
-        time: 0,
+        count,
+        time: time_at_count_0.saturating_add(host.seconds(count)),
+        generator: entropy.generator(),
+        stolen_time,
     })?;
     if let Some(boot) = vm.switches.first()
         // A new VM's vCPUs are off: nobody else can have claimed it.
@@ -385,18 +432,8 @@ fn make_vm(
 
 /// Refuses what the file format allows and this version does not do.
 fn refuse_unsupported(config: &config::Vm<'_>) -> Result<(), Refusal> {
-    let online = cpus::online();
-    if let Some(pin) = config.pin.iter().find(|&&pin| pin as usize >= online) {
-        return Err(refuse!(
-            "pin = [{pin}, ...]: the machine's CPUs are 0 to {}",
-            online - 1
-        ));
-    }
     if config.aarch32 {
         return Err(refuse!("aarch32 = true is not supported yet"));
-    }
-    if config.dtb.is_some() {
-        return Err(refuse!("dtb is not supported yet: the device tree is made"));
     }
     Ok(())
 }
@@ -406,45 +443,36 @@ fn affinity(n: u32) -> Affinity {
     Affinity::new(0, 0, (n >> 4) as u8, (n & 0xf) as u8)
 }
 
-/// Fills a guest's RAM with zeroes, its kernel, ramdisk and device tree.
-fn load(
-    config: &config::Vm<'_>,
-    kernel: &Kernel,
+/// Plans a guest's RAM: its kernel, ramdisk and device tree.
+fn plan<'a>(
+    config: &'a config::Vm<'_>,
     ram: Extent,
-    affinities: &[Affinity],
-    memory: &GuestMemory,
+    affinities: &'a [u64],
+    host: &Host,
     entropy: &mut Source,
-) -> Result<Start, Refusal> {
-    let cpus: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
-    let (rng_seed, kaslr_seed) = (entropy.bytes(), entropy.number());
-    let ramdisk = config.ramdisk.map_or(&[][..], |file| file.bytes);
-    let tree = |ramdisk| {
-        guest_tree(&GuestDescription {
+) -> Result<Plan<'a>, Refusal> {
+    let files = Files {
+        kernel: config.kernel.bytes,
+        load: config.load,
+        ramdisk: config.ramdisk.map_or(&[][..], |file| file.bytes),
+        dtb: config.dtb.map(|file| file.bytes),
+        description: GuestDescription {
             map: MAP,
-            cpus: &cpus,
+            cpus: affinities,
             ram,
             bootargs: &config.bootargs,
-            ramdisk,
-            rng_seed,
-            kaslr_seed,
-        })
+            ramdisk: None,
+            rng_seed: entropy.bytes(),
+            kaslr_seed: entropy.number(),
+        },
     };
-    // A tree's length does not depend on the numbers in it.
-    let placeholder = (!ramdisk.is_empty()).then_some(ram);
-    let length = tree(placeholder).len() as u64;
-    let layout = Layout::plan(ram, kernel, ramdisk.len() as u64, length)?;
-    let unreachable = |error| refuse!("its RAM can't be written: {error:?}");
-    memory.zero().map_err(unreachable)?;
-    memory
-        .write(layout.kernel.start, config.kernel.bytes)
-        .map_err(unreachable)?;
-    if let Some(place) = layout.ramdisk {
-        memory.write(place.start, ramdisk).map_err(unreachable)?;
-    }
-    memory
-        .write(layout.tree.start, &tree(layout.ramdisk))
-        .map_err(unreachable)?;
-    memory.clean().map_err(unreachable)?;
+    Plan::new(&files, host.ids.for_guest(0).get(IdReg::ID_AA64MMFR0))
+}
+
+/// Fills a guest's RAM as planned.
+fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Result<Start, Refusal> {
+    plan.fill(memory)?;
+    let layout = plan.layout;
     log::info!(
         "vm.{}: {} MiB, kernel at {}, device tree at {}",
         config.name,

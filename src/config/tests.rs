@@ -24,7 +24,10 @@ fn file(name: &str) -> File<'_> {
 }
 
 fn refusal(bytes: &[u8]) -> String {
-    Config::from_bundle(bytes).unwrap_err().to_string()
+    match Config::from_bundle(bytes) {
+        Err(refusal) => refusal.to_string(),
+        Ok(config) => config.refused[0].to_string(),
+    }
 }
 
 #[test]
@@ -56,6 +59,7 @@ fn vms_get_their_files() {
     };
     let config = Config::from_bundle(&bytes).unwrap();
     assert_eq!(config.vms, [linux, bare]);
+    assert_eq!((config.refused, config.notes), (vec![], vec![]));
     assert_eq!(
         alloc::format!("{:?}", config.vms[0].kernel),
         "Image (5 bytes)"
@@ -89,6 +93,38 @@ fn what_is_missing_is_named() {
     assert_eq!(
         refusal(&bundle("[vm]", &[])),
         "vms.toml: no VMs: a [vm.NAME] table is needed"
+    );
+}
+
+#[test]
+fn vms_without_fault_are_kept() {
+    let config = Config::from_bundle(&bundle(TOML, &["Image", "initrd", "x.dtb"]).clone())
+        .map(|config| (config.vms.len(), config.refused.len()));
+    assert_eq!(config, Ok((1, 1)));
+}
+
+#[test]
+fn what_the_machine_does_not_have_is_told() {
+    let bytes = bundle(TOML, &["Image", "initrd", "bare.bin", "x.dtb"]);
+    let vm = &Config::from_bundle(&bytes).unwrap().vms[0];
+    let check = |cpus, mebibytes: u64| {
+        let checked = vm.check_machine(cpus, mebibytes << 20);
+        checked.map_err(|refusal| refusal.to_string())
+    };
+    assert_eq!(check(2, 64), Ok(()));
+    assert_eq!(
+        check(1, 64),
+        Err("it wants 2 CPUs, and the machine has 1".into())
+    );
+    assert_eq!(
+        check(2, 63),
+        Err("it wants 64 MiB of RAM, and 63 MiB are free".into())
+    );
+    let mut pinned = vm.clone();
+    pinned.pin = vec![0, 2];
+    assert_eq!(
+        pinned.check_machine(2, 1 << 30).unwrap_err().to_string(),
+        "it is pinned to CPU 2, and the machine has CPUs 0 to 1"
     );
 }
 
@@ -133,7 +169,13 @@ fn mutated_bundles_do_not_panic() {
     for _ in 0..20_000 {
         let mut bytes = whole.clone();
         random.mutate(&mut bytes, b"0123456789abcdefF+\0.");
-        read += usize::from(Config::from_bundle(&bytes).is_ok());
+        match Config::from_bundle(&bytes) {
+            Ok(config) => {
+                assert!(!config.vms.is_empty() || !config.refused.is_empty());
+                read += usize::from(config.refused.is_empty());
+            }
+            Err(refusal) => assert!(!refusal.0.contains('\n'), "{refusal}"),
+        }
     }
     assert!((500..19_500).contains(&read), "{read} read");
 }
@@ -146,12 +188,14 @@ fn mutated_lists_do_not_panic() {
         let mut bytes = TOML.as_bytes().to_vec();
         random.mutate(&mut bytes, b"[]{}\"'=.,#\n\\ _-09azKMG\xff\xc3");
         let text = String::from_utf8_lossy(&bytes);
-        match vms::parse(&text) {
-            Ok(vms) => read += usize::from(!vms.is_empty()),
-            Err(refusal) => {
-                assert!(refusal.0.starts_with("vms.toml:"), "{refusal}");
-                assert!(!refusal.0.contains('\n'), "{refusal}");
-            }
+        let refusals = match vms::parse(&text) {
+            Ok(vms) => vms.into_iter().filter_map(|(_, vm)| vm.err()).collect(),
+            Err(refusal) => vec![refusal],
+        };
+        read += usize::from(refusals.is_empty());
+        for refusal in refusals {
+            assert!(refusal.0.starts_with("vms.toml:"), "{refusal}");
+            assert!(!refusal.0.contains('\n'), "{refusal}");
         }
     }
     assert!((500..19_500).contains(&read), "{read} read");

@@ -4,7 +4,7 @@
 //! [vm.linux]
 //! kernel   = "Image"           # the one key every VM needs
 //! ramdisk  = "initrd.cpio.gz"
-//! dtb      = "guest.dtb"       # instead of the generated device tree
+//! dtb      = "guest.dtb"       # merged with what the hypervisor says, instead of a generated one
 //! bootargs = "console=ttyAMA0"
 //! cpus     = 2                 # 1 to 64; 1 if left out
 //! memory   = "512M"            # or "1G", "262144K", a number of bytes; 256M if left out
@@ -18,16 +18,16 @@ mod number;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt;
 use core::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::LIST;
 use crate::error::Refusal;
 use crate::refuse;
+pub(super) use number::size;
 use number::{Offset, Size};
 
 /// The most virtual CPUs a VM may have.
@@ -65,17 +65,6 @@ pub struct VmTable {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Root {
-    #[serde(default)]
-    vm: Tables,
-}
-
-/// The tables of `vm`, by name, in the order of the file.
-#[derive(Default)]
-struct Tables(Vec<(Spanned<String>, Table)>);
-
-#[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table [vm.NAME]")]
 struct Table {
     kernel: Spanned<String>,
@@ -90,31 +79,69 @@ struct Table {
     aarch32: bool,
 }
 
-/// Reads the list: names and tables in the order of the text.
+macro_rules! fault {
+    ($value:expr, $($text:tt)*) => { Fault::at($value.span(), alloc::format!($($text)*)) };
+}
+
+/// A VM of the list: its name, and its table or what is wrong with it.
+pub type Entry = (String, Result<VmTable, Refusal>);
+
+/// Reads the list: the VMs in the order of the text.
+///
+/// A VM whose table has unknown keys or values out of bounds is refused by itself, as
+/// `vms.toml:LINE:COLUMN: vm.NAME: what`.
 ///
 /// # Errors
 ///
-/// Refuses what is no TOML, unknown keys and values out of bounds, as
-/// `vms.toml:LINE:COLUMN: what`, and a list of nothing.
-pub fn parse(text: &str) -> Result<Vec<(String, VmTable)>, Refusal> {
-    let root: Root = toml::from_str(text).map_err(|error| {
-        // The parser may tell what it expected on lines of their own.
-        let what = error.message().trim().replace('\n', ", ");
-        Fault::at(error.span().unwrap_or_default(), what).place(text)
-    })?;
-    let mut tables = root.vm.0;
+/// Refuses what is no TOML or no list of VMs, as `vms.toml:LINE:COLUMN: what`, and a list of
+/// nothing.
+pub fn parse(text: &str) -> Result<Vec<Entry>, Refusal> {
+    let mut tables = tables(text).map_err(|fault| fault.place(text, ""))?;
     if tables.is_empty() {
         return Err(refuse!("{LIST}: no VMs: a [vm.NAME] table is needed"));
     }
     tables.sort_by_key(|(name, _)| name.span().start);
-    tables
-        .into_iter()
-        .map(|(name, table)| {
-            check_name(&name)?;
-            Ok((name.into_inner(), table.check()?))
-        })
-        .collect::<Result<_, Fault>>()
-        .map_err(|fault| fault.place(text))
+    let read = |(name, value): RawEntry<'_>| {
+        let table = check_name(&name)
+            .map_err(|fault| fault.place(text, ""))
+            .and_then(|()| {
+                let table = Table::deserialize(ValueDeserializer::from(value));
+                let checked = table.map_err(Fault::from).and_then(Table::check);
+                checked.map_err(|fault| fault.place(text, name.get_ref()))
+            });
+        (name.into_inner(), table)
+    };
+    Ok(tables.into_iter().map(read).collect())
+}
+
+/// A VM's name and what stands there, as the parser left it.
+type RawEntry<'a> = (Spanned<String>, Spanned<DeValue<'a>>);
+
+/// Returns the tables below `vm`, in any order.
+fn tables(text: &str) -> Result<Vec<RawEntry<'_>>, Fault> {
+    let root = DeTable::parse(text)?;
+    let mut tables = vec![];
+    for (key, value) in root.into_inner() {
+        if key.get_ref() != "vm" {
+            return Err(fault!(
+                key,
+                "unknown field `{}`, expected `vm`",
+                key.get_ref()
+            ));
+        }
+        let span = value.span();
+        let DeValue::Table(vms) = value.into_inner() else {
+            return Err(Fault::at(span, "expected tables [vm.NAME]".into()));
+        };
+        tables = vms
+            .into_iter()
+            .map(|(name, value)| {
+                let span = name.span();
+                (Spanned::new(span, name.into_inner().into_owned()), value)
+            })
+            .collect();
+    }
+    Ok(tables)
 }
 
 /// Something wrong at a place in the text.
@@ -131,18 +158,26 @@ impl Fault {
         }
     }
 
-    /// Makes a line for a person, with line and column counted from 1, columns in characters.
-    fn place(self, text: &str) -> Refusal {
+    /// Makes a line for a person, with line and column counted from 1, columns in characters,
+    /// and the VM's name if there is one.
+    fn place(self, text: &str, vm: &str) -> Refusal {
         let before = text.get(..self.at).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let column = before.get(start..).unwrap_or_default().chars().count() + 1;
-        refuse!("{LIST}:{line}:{column}: {}", self.what)
+        match vm {
+            "" => refuse!("{LIST}:{line}:{column}: {}", self.what),
+            vm => refuse!("{LIST}:{line}:{column}: vm.{vm}: {}", self.what),
+        }
     }
 }
 
-macro_rules! fault {
-    ($value:expr, $($text:tt)*) => { Fault::at($value.span(), alloc::format!($($text)*)) };
+impl From<toml::de::Error> for Fault {
+    fn from(error: toml::de::Error) -> Self {
+        // The parser may tell what it expected on lines of their own.
+        let what = error.message().trim().replace('\n', ", ");
+        Self::at(error.span().unwrap_or_default(), what)
+    }
 }
 
 fn check_name(name: &Spanned<String>) -> Result<(), Fault> {
@@ -231,30 +266,6 @@ fn check_pin(pin: Option<Spanned<Vec<u32>>>, cpus: u32) -> Result<Vec<u32>, Faul
             pin,
             "pin lists {listed} physical CPUs for {cpus} virtual ones"
         ))
-    }
-}
-
-impl<'de> Deserialize<'de> for Tables {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(TablesVisitor)
-    }
-}
-
-struct TablesVisitor;
-
-impl<'de> Visitor<'de> for TablesVisitor {
-    type Value = Tables;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("tables [vm.NAME]")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tables, A::Error> {
-        let mut tables = vec![];
-        while let Some(entry) = map.next_entry()? {
-            tables.push(entry);
-        }
-        Ok(Tables(tables))
     }
 }
 

@@ -91,6 +91,16 @@ impl Esr {
         bit(self.0, 7)
     }
 
+    /// Returns whether a data abort was by a store.
+    pub const fn is_write(self) -> bool {
+        bit(self.0, 6)
+    }
+
+    /// Returns whether a data abort was by cache maintenance (CM), which is no access.
+    pub const fn is_cache_maintenance(self) -> bool {
+        bit(self.0, 8)
+    }
+
     /// Returns whether the address of an abort is not in FAR_ELx.
     pub const fn address_unknown(self) -> bool {
         bit(self.0, 10)

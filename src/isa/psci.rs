@@ -24,12 +24,29 @@ pub const SYSTEM_OFF: u32 = 0x8400_0008;
 pub const SYSTEM_RESET: u32 = 0x8400_0009;
 /// PSCI_FEATURES.
 pub const FEATURES: u32 = 0x8400_000a;
+/// SYSTEM_SUSPEND, 32-bit.
+pub const SYSTEM_SUSPEND: u32 = 0x8400_000e;
+/// SYSTEM_RESET2, 32-bit.
+pub const SYSTEM_RESET2: u32 = 0x8400_0012;
+/// MEM_PROTECT.
+pub const MEM_PROTECT: u32 = 0x8400_0013;
+/// MEM_PROTECT_CHECK_RANGE, 32-bit.
+pub const MEM_PROTECT_CHECK_RANGE: u32 = 0x8400_0014;
 /// CPU_SUSPEND, 64-bit.
 pub const CPU_SUSPEND_64: u32 = CPU_SUSPEND | SMC64;
 /// CPU_ON, 64-bit.
 pub const CPU_ON_64: u32 = CPU_ON | SMC64;
 /// AFFINITY_INFO, 64-bit.
 pub const AFFINITY_INFO_64: u32 = AFFINITY_INFO | SMC64;
+/// SYSTEM_SUSPEND, 64-bit.
+pub const SYSTEM_SUSPEND_64: u32 = SYSTEM_SUSPEND | SMC64;
+/// SYSTEM_RESET2, 64-bit.
+pub const SYSTEM_RESET2_64: u32 = SYSTEM_RESET2 | SMC64;
+/// MEM_PROTECT_CHECK_RANGE, 64-bit.
+pub const MEM_PROTECT_CHECK_RANGE_64: u32 = MEM_PROTECT_CHECK_RANGE | SMC64;
+
+/// SYSTEM_RESET2's only architectural type: SYSTEM_WARM_RESET.
+pub const WARM_RESET: u64 = 0;
 
 /// MIGRATE_INFO_TYPE's answer where no trusted OS needs to move between CPUs.
 pub const NO_TRUSTED_OS: u64 = 2;

@@ -107,8 +107,7 @@ impl<T: Tables> Stage2<T> {
         at: &[IpaRange],
         blocks: &[PaRange],
     ) -> Result<(), Stage2Error> {
-        let owner = Owner::Vm(self.vmid);
-        if let Some(&foreign) = blocks.iter().find(|&&b| !frames.is_owned(b, owner)) {
+        if let Some(&foreign) = blocks.iter().find(|&&b| !self.owns(frames, b)) {
             return Err(Stage2Error::NotOwned(foreign));
         }
         let room = at.iter().try_fold(0_u64, |sum, r| sum.checked_add(r.size));
@@ -129,6 +128,30 @@ impl<T: Tables> Stage2<T> {
             }
         }
         Ok(())
+    }
+
+    /// Maps memory of the VM that its guest may only read: what EL2 tells it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map_ram`](Self::map_ram).
+    pub fn map_rom(
+        &mut self,
+        frames: &Frames,
+        at: IpaRange,
+        block: PaRange,
+    ) -> Result<(), Stage2Error> {
+        if !self.owns(frames, block) {
+            return Err(Stage2Error::NotOwned(block));
+        }
+        if at.size != block.size() {
+            return Err(Stage2Error::SizeMismatch);
+        }
+        self.map(at.start, block, Attributes::GUEST_ROM)
+    }
+
+    fn owns(&self, frames: &Frames, block: PaRange) -> bool {
+        frames.is_owned(block, Owner::Vm(self.vmid))
     }
 
     /// Maps a device for direct use: read and write, Device-nGnRE.

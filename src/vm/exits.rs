@@ -6,8 +6,8 @@
 #![expect(unsafe_code, reason = "the vectors find these by name")]
 
 use super::{
-    bus, fault, psci,
-    smccc::{self, Action, Facts, Workaround},
+    bus, emulate, fault, psci,
+    smccc::{self, Action, Facts},
     stats::Reason,
     system,
     vcpu::{Exit, Vcpu},
@@ -15,8 +15,12 @@ use super::{
 use crate::{
     cpu::switch::Next,
     error::GuestError,
-    isa::esr::{Esr, class, status},
+    isa::{
+        self,
+        esr::{Esr, class, status},
+    },
 };
+use core::sync::atomic::Ordering;
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
@@ -91,16 +95,21 @@ fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
         vcpu.inject_alignment_fault(esr, fault::address());
         return Next::resume(&mut vcpu.frame);
     }
-    if esr.access().is_some() || esr.is_walk() {
-        return blame(vcpu, esr, GuestError::ExternalAbort);
+    let class = esr.fault_status() & !0b11;
+    if class == status::TRANSLATION && esr.access().is_none() && !esr.is_walk() {
+        return emulate::device_access(vcpu, esr);
     }
-    vcpu.note_abort(format_args!(
-        "an instruction at {:#x} that can't be emulated accessed {}",
-        vcpu.sysregs().pc(),
-        vcpu.fault_ipa(),
-    ));
-    vcpu.inject_external_abort(esr, fault::address());
-    Next::resume(&mut vcpu.frame)
+    if class == status::PERMISSION && !esr.is_walk() {
+        // HPFAR_EL2 does not hold the page of a permission fault.
+        vcpu.note_abort(format_args!(
+            "what {:#x} leads to may only be read (access from {:#x})",
+            fault::address(),
+            vcpu.sysregs().pc()
+        ));
+        vcpu.inject_external_abort(esr, fault::address());
+        return Next::resume(&mut vcpu.frame);
+    }
+    blame(vcpu, esr, GuestError::ExternalAbort)
 }
 
 /// Lets a guest have the exception it asked for, or stops it.
@@ -137,8 +146,8 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
         class::FP => vcpu.use_fp(),
         class::WFX => {
             vcpu.skip(esr);
-            if !esr.is_wait_for_event() && !vcpu.has_deliverable_interrupt() {
-                return vcpu.leave(Exit::Wait);
+            if !esr.is_wait_for_event() {
+                return wait(vcpu);
             }
         }
         class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
@@ -155,15 +164,15 @@ fn call(vcpu: &mut Vcpu, esr: Esr) -> Next {
     let (x0, args) = (x(0), [x(1), x(2), x(3)]);
     let action = if esr.immediate() == 0 {
         let vm = vcpu.vm.clone();
-        let in_memory = |ipa| vm.has_memory_at(ipa);
+        let in_memory = |ipa, size| vm.has_memory(ipa, size);
         smccc::call(
             x0,
             args,
             &Facts {
                 aarch32: false,
                 in_memory: &in_memory,
-                workaround_1: Workaround::Unknown,
-                workaround_3: Workaround::Unknown,
+                workarounds: vm.host.workarounds,
+                stolen_time: vm.stolen_time.address(vcpu.index),
             },
         )
     } else {
@@ -172,22 +181,26 @@ fn call(vcpu: &mut Vcpu, esr: Esr) -> Next {
     perform(vcpu, x0, action)
 }
 
-const NOT_SUPPORTED: u64 = crate::isa::smccc::NOT_SUPPORTED as u64;
+const NOT_SUPPORTED: u64 = isa::smccc::NOT_SUPPORTED as u64;
 
 fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
     let result = match action {
         Action::Return(value) => {
-            if value == NOT_SUPPORTED && !is_question(function as u32) {
+            if value == NOT_SUPPORTED && !isa::smccc::is_query(function as u32) {
                 vcpu.note_unknown_call(format_args!("no function {function:#x} to call"));
             }
             value
         }
-        Action::ReturnAll(values) => {
-            for (n, value) in (0..).zip(values) {
-                vcpu.frame.write(n, value);
-            }
-            return Next::resume(&mut vcpu.frame);
+        Action::ReturnAll(values) => return return_all(vcpu, values),
+        Action::Random(request) => {
+            let values = vcpu.vm.random(request);
+            return return_all(vcpu, values);
         }
+        Action::MemProtect(on) => vcpu.vm.mem_protect.swap(on, Ordering::Relaxed).into(),
+        Action::SystemSuspend(start) => match vcpu.suspend_system(start) {
+            Ok(()) => return wait(vcpu),
+            Err(error) => error.code(),
+        },
         Action::CpuOn { target, start } => {
             let turned_on = psci::cpu_on(&vcpu.vm.switches, target, start);
             if let Ok(index) = turned_on {
@@ -202,10 +215,7 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
         // Standby keeps all state, which a power-down request is allowed to be answered with.
         Action::Standby | Action::PowerDown(_) => {
             vcpu.frame.write(0, 0);
-            if vcpu.has_deliverable_interrupt() {
-                return Next::resume(&mut vcpu.frame);
-            }
-            return vcpu.leave(Exit::Wait);
+            return wait(vcpu);
         }
         Action::CpuOff => return vcpu.leave(Exit::Off),
         Action::SystemOff => return vcpu.leave(Exit::SystemOff),
@@ -215,8 +225,18 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
     Next::resume(&mut vcpu.frame)
 }
 
-/// Returns whether a function asks what there is: "not supported" is then an answer like any other.
-const fn is_question(function: u32) -> bool {
-    use crate::isa;
-    matches!(function, isa::psci::FEATURES | isa::smccc::ARCH_FEATURES)
+/// Lets the guest wait for an interrupt, unless one is there.
+fn wait(vcpu: &mut Vcpu) -> Next {
+    if vcpu.has_deliverable_interrupt() {
+        Next::resume(&mut vcpu.frame)
+    } else {
+        vcpu.leave(Exit::Wait)
+    }
+}
+
+fn return_all(vcpu: &mut Vcpu, values: [u64; 4]) -> Next {
+    for (n, value) in (0..).zip(values) {
+        vcpu.frame.write(n, value);
+    }
+    Next::resume(&mut vcpu.frame)
 }

@@ -4,7 +4,9 @@
 //! length to know where the ramdisk goes, and the ramdisk's place to write the tree,
 //! writes it twice.
 
+mod edit;
 mod map;
+pub mod merge;
 mod writer;
 
 use alloc::format;

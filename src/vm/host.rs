@@ -3,8 +3,11 @@
 use super::sysregs::HostMode;
 use crate::{
     cpu::{id, local, regs, timer},
-    dev::gic::v3::{self, Redistributor},
-    isa::{affinity::Affinity, encoding::Encoding, features::IdRegs},
+    dev::{
+        entropy::Entropy,
+        gic::v3::{self, Redistributor},
+    },
+    isa::{affinity::Affinity, encoding::Encoding, features::IdRegs, speculation::Workarounds},
     sync::SpinLock,
 };
 use alloc::vec::Vec;
@@ -44,6 +47,10 @@ pub struct Host {
     pub interrupts: Interrupts,
     /// How fast the counter counts, in Hz.
     pub frequency: u64,
+    /// What guests are told of workarounds for what speculation leaks.
+    pub workarounds: Workarounds,
+    /// Where fresh random bits come from.
+    pub entropy: Entropy,
     /// The CPUs, by number.
     pub cpus: Vec<PhysicalCpu>,
 }
@@ -67,16 +74,23 @@ const ICH_VTR_EL2: u32 = crate::isa::gic::ich::VTR_EL2;
 
 impl Host {
     /// Looks at the CPU this runs on, which stands for all.
-    pub fn probe(interrupts: Interrupts, cpus: Vec<PhysicalCpu>) -> Self {
+    pub fn probe(
+        interrupts: Interrupts,
+        cpus: Vec<PhysicalCpu>,
+        entropy: impl FnOnce(&IdRegs) -> Entropy,
+    ) -> Self {
         let ids = id::registers();
+        let midr = regs::read::<MIDR_EL1>();
         let e2h = regs::read::<HCR_EL2>() >> 34 & 1;
         Self {
             mode: HostMode {
                 vhe: e2h != 0,
                 features: ids.features(),
             },
+            workarounds: Workarounds::without_mitigation(midr, &ids),
+            entropy: entropy(&ids),
             ids,
-            midr: regs::read::<MIDR_EL1>(),
+            midr,
             priority_bits: 1 + (regs::read::<ICH_VTR_EL2>() >> 29 & 0b111) as u32,
             interrupts,
             frequency: timer::frequency(),

@@ -11,6 +11,7 @@ use crate::{
     },
 };
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// A guest's RAM: one run of IPAs, made of blocks of physical memory in their order.
 pub struct GuestMemory {
@@ -98,6 +99,20 @@ impl GuestMemory {
             // is read then is that guest's own business, and a byte is a byte.
             unsafe { window.copy_to_nonoverlapping(now.as_mut_ptr(), now.len()) }
             rest = later;
+        })
+    }
+
+    /// Stores a little-endian word, an aligned one, at once: no vCPU sees half of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`], also for an address that is not a multiple of 8.
+    pub fn store(&self, at: Ipa, value: u64) -> Result<(), Unreachable> {
+        let range = self.range(at, 8).filter(|_| at.as_u64().is_multiple_of(8));
+        self.each_window(range.ok_or(Unreachable::NotRam)?, |window, _| {
+            // SAFETY: the window shows the 8 bytes, aligned as the address is since blocks are
+            // whole pages, and there are no references to a guest's memory.
+            unsafe { AtomicU64::from_ptr(window.cast()) }.store(value.to_le(), Ordering::Relaxed);
         })
     }
 

@@ -19,8 +19,12 @@
 mod tests;
 
 use crate::{
-    isa::{affinity::Affinity, psci::Error},
-    vm::smccc::Start,
+    isa::{
+        affinity::Affinity,
+        psci::Error,
+        sysreg::{self, Class, SysReg},
+    },
+    vm::{smccc::Start, sysregs::SysRegs, vcpu::Vcpu},
 };
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -166,4 +170,40 @@ pub fn all_off(switches: &[Switch]) -> bool {
 /// Returns the x0 a call gives: the code of the error, or what `success` makes of the result.
 pub fn answer<T>(result: Result<T, Error>, success: impl FnOnce(T) -> u64) -> u64 {
     result.map_or_else(Error::code, success)
+}
+
+impl Vcpu {
+    /// Starts this vCPU anew, for the caller to let it wait for an interrupt first
+    /// (SYSTEM_SUSPEND). The general registers but x0 stay: PSCI promises nothing of them.
+    ///
+    /// # Errors
+    ///
+    /// DENIED when another vCPU is on, or about to be.
+    pub(super) fn suspend_system(&mut self, start: Start) -> Result<(), Error> {
+        let mut others = (0..).zip(&self.vm.switches);
+        if others.any(|(n, switch)| n != self.index && switch.power() != Power::Off) {
+            return Err(Error::Denied);
+        }
+        restart(self.sysregs_mut(), start.entry);
+        self.frame.write(0, start.context);
+        Ok(())
+    }
+}
+
+/// Puts the registers of a loaded vCPU back to reset, but for those that say which vCPU it is, and
+/// for its timers: the device tree calls them always on.
+fn restart(regs: &mut SysRegs, entry: u64) {
+    /// EL1 with its own stack, all interrupts masked.
+    const PSTATE: u64 = 0x3c5;
+    regs.put();
+    for reg in sysreg::ALL {
+        let is_timer = matches!(reg, SysReg::CNTV_CVAL_EL0 | SysReg::CNTP_CVAL_EL0);
+        match reg.class() {
+            Class::Deferred | Class::MemoryOnly if !is_timer => regs.write(reg, reg.info().reset),
+            _ => {}
+        }
+    }
+    regs.set_pstate(PSTATE);
+    regs.set_pc(entry);
+    regs.load();
 }

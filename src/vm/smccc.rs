@@ -26,7 +26,9 @@ use crate::{
         affinity::Affinity,
         psci::{self, Error},
         smccc::{self, is_64_bit, is_fast},
+        speculation::{Workaround, Workarounds},
     },
+    vm::trng,
 };
 
 /// The convention's version as SMCCC_VERSION gives it: 1.1.
@@ -49,23 +51,12 @@ const NOT_SUPPORTED: u64 = smccc::NOT_SUPPORTED as u64;
 pub struct Facts<'a> {
     /// Whether the caller runs in AArch32 state; it then may not call 64-bit functions.
     pub aarch32: bool,
-    /// Tells whether an intermediate physical address is in the guest's memory.
-    pub in_memory: &'a dyn Fn(u64) -> bool,
-    /// What SMCCC_ARCH_WORKAROUND_1 does for this guest's CPUs.
-    pub workaround_1: Workaround,
-    /// What SMCCC_ARCH_WORKAROUND_3 does for this guest's CPUs.
-    pub workaround_3: Workaround,
-}
-
-/// What calling for an architecture workaround does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Workaround {
-    /// Nothing is known: there is no such call.
-    Unknown,
-    /// It mitigates: the way into EL2 does it for every call.
-    Effective,
-    /// It is there, and not needed on any CPU.
-    NotNeeded,
+    /// Tells whether a range, address and size in bytes, is in the guest's memory.
+    pub in_memory: &'a dyn Fn(u64, u64) -> bool,
+    /// What the architecture workarounds do for this guest's CPUs.
+    pub workarounds: Workarounds,
+    /// The intermediate physical address of this vCPU's stolen time, if it has any.
+    pub stolen_time: Option<u64>,
 }
 
 /// What the vCPU's loop has to do about a call.
@@ -89,6 +80,12 @@ pub enum Action {
     /// Let this vCPU wait for an interrupt, then start it anew. Treating it as
     /// [`Standby`](Self::Standby) is allowed.
     PowerDown(Start),
+    /// If no other vCPU is on, let this one wait for an interrupt, then start it anew.
+    SystemSuspend(Start),
+    /// Note whether the guest wants its memory erased at a reset, and put into x0 whether it did.
+    MemProtect(bool),
+    /// Put this many random bits into the registers.
+    Random(trng::Request),
     /// Find out what is on, and put it in x0.
     AffinityInfo {
         /// Which vCPU, or any one of an affinity instance.
@@ -154,6 +151,14 @@ fn power(function: u32, args: [u64; 3], facts: &Facts) -> Option<Result<Action, 
         psci::AFFINITY_INFO | psci::AFFINITY_INFO_64 => affinity_info(first, second),
         psci::SYSTEM_OFF => Ok(Action::SystemOff),
         psci::SYSTEM_RESET => Ok(Action::SystemReset),
+        psci::SYSTEM_RESET2 | psci::SYSTEM_RESET2_64 => reset(first),
+        psci::SYSTEM_SUSPEND | psci::SYSTEM_SUSPEND_64 => {
+            start(first, second, facts).map(Action::SystemSuspend)
+        }
+        psci::MEM_PROTECT => mem_protect(first),
+        psci::MEM_PROTECT_CHECK_RANGE | psci::MEM_PROTECT_CHECK_RANGE_64 => {
+            check_range(first, second, facts)
+        }
         psci::FEATURES => Ok(Action::Return(power_features(first as u32, facts.aarch32))),
         _ => return None,
     })
@@ -161,10 +166,16 @@ fn power(function: u32, args: [u64; 3], facts: &Facts) -> Option<Result<Action, 
 
 /// Answers every other call.
 fn other(function: u32, [first, ..]: [u64; 3], facts: &Facts) -> Action {
+    if let Some(action) = trng::call(function, first) {
+        return action;
+    }
     match function {
         smccc::ARCH_FEATURES => Action::Return(arch_features(first as u32, facts)),
-        smccc::ARCH_WORKAROUND_1 => Action::Return(run(facts.workaround_1)),
-        smccc::ARCH_WORKAROUND_3 => Action::Return(run(facts.workaround_3)),
+        smccc::ARCH_WORKAROUND_1 => Action::Return(run(facts.workarounds.targets)),
+        smccc::ARCH_WORKAROUND_2 => Action::Return(run(facts.workarounds.stores)),
+        smccc::ARCH_WORKAROUND_3 => Action::Return(run(facts.workarounds.history)),
+        smccc::PV_TIME_FEATURES => Action::Return(time_features(first as u32, facts)),
+        smccc::PV_TIME_ST => Action::Return(facts.stolen_time.unwrap_or(NOT_SUPPORTED)),
         smccc::VENDOR_HYP_UID => Action::ReturnAll(uid_words()),
         smccc::VENDOR_HYP_REVISION => {
             let [major, minor] = VENDOR_REVISION;
@@ -206,21 +217,49 @@ fn affinity_info(target: u64, level: u64) -> Result<Action, Error> {
     }
 }
 
+/// Decodes SYSTEM_RESET2: the one architectural type, and no vendor's.
+fn reset(kind: u64) -> Result<Action, Error> {
+    match kind {
+        psci::WARM_RESET => Ok(Action::SystemReset),
+        _ => Err(Error::InvalidParameters),
+    }
+}
+
+/// Decodes MEM_PROTECT. Nothing needs doing for it: a VM's memory is erased whenever the VM, or
+/// another in its place, starts.
+fn mem_protect(enable: u64) -> Result<Action, Error> {
+    match enable {
+        0 | 1 => Ok(Action::MemProtect(enable == 1)),
+        _ => Err(Error::InvalidParameters),
+    }
+}
+
+/// Answers MEM_PROTECT_CHECK_RANGE: all of a guest's memory can be protected, and nothing else.
+fn check_range(base: u64, size: u64, facts: &Facts) -> Result<Action, Error> {
+    if size != 0 && (facts.in_memory)(base, size) {
+        Ok(Action::Return(0))
+    } else {
+        Err(Error::Denied)
+    }
+}
+
 /// Checks where a vCPU is to start: the instruction must be aligned, and in memory.
 fn start(entry: u64, context: u64, facts: &Facts) -> Result<Start, Error> {
     let thumb = facts.aarch32 && field(entry, 0, 1) != 0;
     let aligned = thumb || field(entry, 0, 2) == 0;
-    if aligned && (facts.in_memory)(entry & !1) {
+    let size = if thumb { 2 } else { 4 };
+    if aligned && (facts.in_memory)(entry & !1, size) {
         Ok(Start { entry, context })
     } else {
         Err(Error::InvalidAddress)
     }
 }
 
-/// Answers PSCI_FEATURES: no function here has feature flags.
+/// Answers PSCI_FEATURES. No function here has feature flags, and none is that could only lie:
+/// a vCPU has no statistics, hardware states or modes of its own, and no trusted OS migrates.
 fn power_features(function: u32, aarch32: bool) -> u64 {
     match function {
-        psci::CPU_SUSPEND_64 | psci::CPU_ON_64 | psci::AFFINITY_INFO_64 if aarch32 => NOT_SUPPORTED,
+        _ if aarch32 && is_64_bit(function) => NOT_SUPPORTED,
         psci::VERSION
         | psci::CPU_SUSPEND
         | psci::CPU_SUSPEND_64
@@ -232,6 +271,13 @@ fn power_features(function: u32, aarch32: bool) -> u64 {
         | psci::MIGRATE_INFO_TYPE
         | psci::SYSTEM_OFF
         | psci::SYSTEM_RESET
+        | psci::SYSTEM_RESET2
+        | psci::SYSTEM_RESET2_64
+        | psci::SYSTEM_SUSPEND
+        | psci::SYSTEM_SUSPEND_64
+        | psci::MEM_PROTECT
+        | psci::MEM_PROTECT_CHECK_RANGE
+        | psci::MEM_PROTECT_CHECK_RANGE_64
         | psci::FEATURES
         | smccc::VERSION => 0,
         _ => NOT_SUPPORTED,
@@ -242,8 +288,22 @@ fn power_features(function: u32, aarch32: bool) -> u64 {
 fn arch_features(function: u32, facts: &Facts) -> u64 {
     match function {
         smccc::VERSION | smccc::ARCH_FEATURES => 0,
-        smccc::ARCH_WORKAROUND_1 => discover(facts.workaround_1),
-        smccc::ARCH_WORKAROUND_3 => discover(facts.workaround_3),
+        smccc::ARCH_WORKAROUND_1 => discover(facts.workarounds.targets),
+        smccc::ARCH_WORKAROUND_2 => match facts.workarounds.stores {
+            // Here "not needed" has a code of its own (DEN 0028, 7.6).
+            Workaround::NotNeeded => smccc::NOT_REQUIRED as u64,
+            other => discover(other),
+        },
+        smccc::ARCH_WORKAROUND_3 => discover(facts.workarounds.history),
+        smccc::PV_TIME_FEATURES if facts.stolen_time.is_some() => 0,
+        _ => NOT_SUPPORTED,
+    }
+}
+
+/// Answers PV_TIME_FEATURES (DEN 0057, 3.2).
+const fn time_features(function: u32, facts: &Facts) -> u64 {
+    match function {
+        smccc::PV_TIME_FEATURES | smccc::PV_TIME_ST if facts.stolen_time.is_some() => 0,
         _ => NOT_SUPPORTED,
     }
 }

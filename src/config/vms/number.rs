@@ -59,7 +59,8 @@ impl Visitor<'_> for Number {
     }
 }
 
-fn size(text: &str) -> Option<u64> {
+/// Reads a size: digits, and a unit or none.
+pub(in crate::config) fn size(text: &str) -> Option<u64> {
     let units = [("K", 10), ("M", 20), ("G", 30)];
     let with_unit = units
         .iter()

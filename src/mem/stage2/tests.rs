@@ -193,6 +193,25 @@ fn only_frames_of_this_vm_are_mapped() {
 }
 
 #[test]
+fn what_el2_tells_a_guest_is_its_own_memory_and_read_only() {
+    let ram = Ram::new();
+    let mut frames = ram.frames(&[(64 * MIB, GIB)]);
+    let mine = frames.allocate(PAGE_SIZE, Owner::Vm(1)).unwrap();
+    let other = frames.allocate(PAGE_SIZE, Owner::Vm(2)).unwrap();
+    let mut stage2 = Shared::new(8).stage2(GIB, 1);
+    let place = at(Ipa::new(0x090a_0000), PAGE_SIZE);
+    let foreign = stage2.map_rom(&frames, place, other);
+    assert_eq!(foreign, Err(Stage2Error::NotOwned(other)));
+    let wider = at(place.start, 2 * PAGE_SIZE);
+    let mismatch = stage2.map_rom(&frames, wider, mine);
+    assert_eq!(mismatch, Err(Stage2Error::SizeMismatch));
+    stage2.map_rom(&frames, place, mine).unwrap();
+    let leaf = stage2.lookup(place.start).unwrap();
+    assert_eq!(leaf.attributes, Attributes::GUEST_ROM);
+    assert_eq!(stage2.translate(place.start), Some(mine.start()));
+}
+
+#[test]
 fn a_device_is_mapped_when_it_was_granted() {
     let (ram, tables) = (Ram::new(), Shared::new(100));
     let mut frames = ram.frames(&[(0, GIB)]);

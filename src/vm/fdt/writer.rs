@@ -1,5 +1,7 @@
 //! A writer of flattened device trees (Devicetree Specification v0.4, chapter 5).
 
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -13,20 +15,28 @@ const PROPERTY: u32 = 3;
 const END: u32 = 9;
 
 const HEADER_SIZE: usize = 40;
-/// The memory reservation block: none, so its last entry alone.
-const RESERVATIONS_SIZE: usize = 16;
+/// How large the strings block is when sharing the tails of its strings no longer pays.
+const SHARING_SIZE: usize = 4096;
 
 /// A tree being written: nodes in order, each with its properties before its children.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
     structure: Vec<u8>,
     strings: Vec<u8>,
+    names: BTreeMap<String, u32>,
+    reservations: Vec<u8>,
 }
 
 impl Writer {
     /// Begins a tree; its first node is the root, named "".
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Reserves memory: `size` bytes from `start` up.
+    pub fn reserve(&mut self, start: u64, size: u64) {
+        self.reservations.extend(start.to_be_bytes());
+        self.reservations.extend(size.to_be_bytes());
     }
 
     /// Begins a node below the current one.
@@ -90,7 +100,9 @@ impl Writer {
     /// Ends the tree and returns its flat form.
     pub fn finish(mut self) -> Vec<u8> {
         self.word(END);
-        let structure = HEADER_SIZE + RESERVATIONS_SIZE;
+        // The last entry of the memory reservation block is a pair of zeroes.
+        self.reserve(0, 0);
+        let structure = HEADER_SIZE + self.reservations.len();
         let strings = structure + self.structure.len();
         let header = [
             MAGIC,
@@ -105,7 +117,7 @@ impl Writer {
             self.structure.len() as u32,
         ];
         let mut tree: Vec<u8> = header.iter().flat_map(|word| word.to_be_bytes()).collect();
-        tree.resize(structure, 0);
+        tree.extend(self.reservations);
         tree.extend(self.structure);
         tree.extend(self.strings);
         tree
@@ -113,13 +125,18 @@ impl Writer {
 
     /// Returns where a property's name is in the strings block, each there once.
     fn name(&mut self, name: &str) -> u32 {
-        let wanted = [name.as_bytes(), &[0]].concat();
-        let mut known = self.strings.windows(wanted.len());
-        if let Some(at) = known.position(|window| window == wanted) {
-            return at as u32;
+        if let Some(&at) = self.names.get(name) {
+            return at;
         }
-        let at = self.strings.len() as u32;
-        self.strings.extend(wanted);
+        let wanted = [name.as_bytes(), &[0]].concat();
+        let shared = (self.strings.len() <= SHARING_SIZE)
+            .then(|| find(&self.strings, &wanted))
+            .flatten();
+        let at = shared.unwrap_or(self.strings.len()) as u32;
+        if shared.is_none() {
+            self.strings.extend(wanted);
+        }
+        self.names.insert(name.into(), at);
         at
     }
 
@@ -131,6 +148,12 @@ impl Writer {
         self.structure
             .resize(self.structure.len().next_multiple_of(4), 0);
     }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub struct Layout {
     pub ramdisk: Option<Extent>,
     /// The device tree, whose address the first CPU finds in x0.
     pub tree: Extent,
-    /// Where the first CPU starts.
+    /// Where the first CPU starts: the kernel's entry.
     pub entry: Ipa,
 }
 
@@ -62,8 +62,9 @@ impl Layout {
     /// 2 MiB; then, as QEMU does it, the ramdisk half-way up RAM or 128 MiB in, and the
     /// device tree above it. If RAM is too small for that, they follow the kernel.
     ///
-    /// A raw binary goes where it was told to, and its device tree to the start of RAM,
-    /// where software for QEMU's `virt` looks for it, unless the binary itself is there.
+    /// An ELF program goes where its segments say. A raw binary goes where it was told to. For
+    /// both the device tree goes to the start of RAM, where software for QEMU's `virt` looks
+    /// for it, unless the program itself is there.
     ///
     /// The device tree never crosses a multiple of 2 MiB: Linux maps it as one block.
     ///
@@ -80,10 +81,10 @@ impl Layout {
             ram,
             taken: [None; 3],
         };
-        let kernel_place = kernel_place(ram, kernel)?;
+        let (kernel_place, entry) = kernel_place(ram, kernel)?;
         places.take(kernel_place);
         let start = Request::tree(tree).first(ram.start);
-        let tree_at_start = matches!(kernel, Kernel::Raw { .. })
+        let tree_at_start = matches!(kernel, Kernel::Elf(_) | Kernel::Raw { .. })
             .then_some(start)
             .flatten()
             .filter(|place| place.start == ram.start && places.is_free(*place));
@@ -104,20 +105,23 @@ impl Layout {
             kernel: kernel_place,
             ramdisk: (ramdisk.size != 0).then_some(ramdisk),
             tree,
-            entry: kernel_place.start,
+            entry,
         })
     }
 }
 
-fn kernel_place(ram: Extent, kernel: &Kernel) -> Result<Extent, Refusal> {
-    let (base, offset) = match *kernel {
-        Kernel::Arm64 { text_offset, .. } => (align_up(ram.start.as_u64(), BLOCK), text_offset),
-        Kernel::Raw { load, .. } => (Some(ram.start.as_u64()), load),
+/// Returns the memory that a kernel takes, and where it starts.
+fn kernel_place(ram: Extent, kernel: &Kernel) -> Result<(Extent, Ipa), Refusal> {
+    let (base, offset) = match kernel {
+        Kernel::Arm64(image) => (align_up(ram.start.as_u64(), BLOCK), image.text_offset),
+        Kernel::Elf(program) => return program.place(ram),
+        Kernel::Raw { load, .. } => (Some(ram.start.as_u64()), *load),
     };
     let size = kernel.memory_size();
     base.and_then(|base| base.checked_add(offset))
         .and_then(|start| Extent::new(Ipa::new(start), size))
         .filter(|place| ram.contains(*place))
+        .map(|place| (place, place.start))
         .ok_or_else(|| {
             refuse!(
                 "{} bytes of RAM do not hold a kernel of {size} bytes at offset {offset:#x}",
@@ -132,8 +136,8 @@ fn floors(ram: Extent, kernel: &Kernel, place: Extent) -> [Ipa; 2] {
     let comfortable = above.map_or(place.end(), |above| above.max(place.end()));
     match kernel {
         // An old kernel can't use what lies below it.
-        Kernel::Arm64 { .. } => [comfortable, place.end()],
-        Kernel::Raw { .. } => [comfortable, ram.start],
+        Kernel::Arm64(_) => [comfortable, place.end()],
+        Kernel::Elf(_) | Kernel::Raw { .. } => [comfortable, ram.start],
     }
 }
 

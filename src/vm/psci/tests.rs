@@ -230,3 +230,28 @@ fn of_real_threads_at_once_one_wins() {
         assert_eq!(machine[2].arrive(), Some(start(winner as u64)));
     }
 }
+
+#[test]
+fn a_vcpu_that_starts_anew_is_at_reset_but_for_its_timers_and_name() {
+    use crate::{cpu::fake, isa::features::Features, vm::sysregs::HostMode};
+    for vhe in [false, true] {
+        fake::reset();
+        let features = Features::ALL;
+        let mut regs = SysRegs::new(HostMode { vhe, features });
+        for (n, reg) in (0x100..).zip(sysreg::ALL) {
+            regs.write(reg, n);
+        }
+        regs.load();
+        regs.set_pstate(0x4);
+        restart(&mut regs, 0x4000_0000);
+        assert!(regs.sysregs_loaded_on_cpu());
+        assert_eq!((regs.pc(), regs.pstate()), (0x4000_0000, 0x3c5));
+        for (n, reg) in (0x100..).zip(sysreg::ALL) {
+            let name = reg.info().name;
+            let kept = name.starts_with("CNTV_") || name.starts_with("CNTP_");
+            let kept = kept || reg.class() == Class::LoadOnly;
+            let expected = if kept { n } else { reg.info().reset };
+            assert_eq!(regs.read(reg), expected, "{name}");
+        }
+    }
+}

@@ -5,9 +5,13 @@ const NONE: [u64; 3] = [0; 3];
 
 const FACTS: Facts<'static> = Facts {
     aarch32: false,
-    in_memory: &|address| RAM.contains(&address),
-    workaround_1: Workaround::Effective,
-    workaround_3: Workaround::NotNeeded,
+    in_memory: &|address, size| RAM.contains(&address) && size <= RAM.end - address,
+    workarounds: Workarounds {
+        targets: Workaround::Effective,
+        stores: Workaround::Unknown,
+        history: Workaround::NotNeeded,
+    },
+    stolen_time: Some(0x090a_0040),
 };
 const AARCH32: Facts<'static> = Facts {
     aarch32: true,
@@ -43,9 +47,15 @@ fn what_is_not_there_is_minus_one_in_all_64_bits() {
         0x0400_0000, // PSCI_VERSION, but yielding
         0x8400_0005, // MIGRATE
         0x8400_0007, // MIGRATE_INFO_UP_CPU
-        0x8400_000b,
-        0x8400_000e, // SYSTEM_SUSPEND
-        0x8400_0012, // SYSTEM_RESET2
+        0x8400_000b, // CPU_FREEZE
+        0x8400_000c, // CPU_DEFAULT_SUSPEND
+        0xc400_000d, // NODE_HW_STATE
+        0x8400_000f, // SET_SUSPEND_MODE
+        0xc400_0010, // STAT_RESIDENCY
+        0xc400_0011, // STAT_COUNT
+        0xc400_0013, // MEM_PROTECT has no 64-bit twin
+        0x8000_0002, // SMCCC_ARCH_SOC_ID
+        0xc500_0022, // after PV time
         0xc400_0000, // PSCI_VERSION has no 64-bit twin
         0xc400_0002,
         0xc400_0008,
@@ -163,7 +173,7 @@ fn an_aarch32_entry_may_be_t32() {
         assert!(matches!(on(entry), Action::CpuOn { start, .. } if start.entry == entry));
     }
     let only_there = Facts {
-        in_memory: &|address| address == 0x4000_0000,
+        in_memory: &|address, size| (address, size) == (0x4000_0000, 2),
         ..AARCH32
     };
     let t32 = call(psci::CPU_ON.into(), [1, 0x4000_0001, 0], &only_there);
@@ -254,26 +264,23 @@ fn features_tell_the_truth() {
 #[test]
 fn workarounds_are_announced_as_they_are() {
     let cases = [
-        (Workaround::Unknown, u64::MAX, u64::MAX),
-        (Workaround::Effective, 0, 0),
-        (Workaround::NotNeeded, 1, 0),
+        (Workaround::Unknown, u64::MAX, u64::MAX, u64::MAX),
+        (Workaround::Effective, 0, 0, 0),
+        (Workaround::NotNeeded, 1, -2_i64 as u64, 0),
     ];
-    for (workaround, announced, called) in cases {
-        for (facts, function) in [
-            (
-                Facts {
-                    workaround_1: workaround,
-                    ..FACTS
-                },
-                smccc::ARCH_WORKAROUND_1,
-            ),
-            (
-                Facts {
-                    workaround_3: workaround,
-                    ..FACTS
-                },
-                smccc::ARCH_WORKAROUND_3,
-            ),
+    for (workaround, announced, announced_2, called) in cases {
+        let facts = Facts {
+            workarounds: Workarounds {
+                targets: workaround,
+                stores: workaround,
+                history: workaround,
+            },
+            ..FACTS
+        };
+        for (function, announced) in [
+            (smccc::ARCH_WORKAROUND_1, announced),
+            (smccc::ARCH_WORKAROUND_2, announced_2),
+            (smccc::ARCH_WORKAROUND_3, announced),
         ] {
             let features = call(smccc::ARCH_FEATURES.into(), [function.into(), 0, 0], &facts);
             assert_eq!(features, Action::Return(announced));
@@ -291,6 +298,76 @@ fn workarounds_are_announced_as_they_are() {
             ask(smccc::ARCH_FEATURES, [absent.into(), 0, 0]),
             Action::Return(u64::MAX)
         );
+    }
+}
+
+#[test]
+fn a_system_is_reset_by_the_architectures_type_only() {
+    for function in [psci::SYSTEM_RESET2, psci::SYSTEM_RESET2_64] {
+        assert_eq!(ask(function, [0, 77, 0]), Action::SystemReset);
+        for kind in [1, 0x8000_0000, 0x8000_0001, 0xffff_ffff] {
+            assert_eq!(ask(function, [kind, 0, 0]), code(Error::InvalidParameters));
+        }
+    }
+}
+
+#[test]
+fn a_system_is_suspended_to_where_it_can_start() {
+    for function in [psci::SYSTEM_SUSPEND, psci::SYSTEM_SUSPEND_64] {
+        let start = Start {
+            entry: 0x4000_0010,
+            context: 9,
+        };
+        let action = ask(function, [0x4000_0010, 9, 0]);
+        assert_eq!(action, Action::SystemSuspend(start));
+        assert_eq!(ask(function, [0x1000, 9, 0]), code(Error::InvalidAddress));
+    }
+}
+
+#[test]
+fn memory_is_protected_whole_and_nothing_else_is() {
+    assert_eq!(ask(psci::MEM_PROTECT, [1, 0, 0]), Action::MemProtect(true));
+    assert_eq!(ask(psci::MEM_PROTECT, [0, 0, 0]), Action::MemProtect(false));
+    let bad = code(Error::InvalidParameters);
+    assert_eq!(ask(psci::MEM_PROTECT, [2, 0, 0]), bad);
+    let check = |base, size| ask(psci::MEM_PROTECT_CHECK_RANGE_64, [base, size, 0]);
+    assert_eq!(check(0x4000_0000, 0x4000_0000), Action::Return(0));
+    for (base, size) in [
+        (0x4000_0000, 0),
+        (0x4000_0000, 0x4000_0001),
+        (0x7fff_ffff, 2),
+        (0, 1),
+        (0x4000_0000, u64::MAX),
+    ] {
+        assert_eq!(
+            check(base, size),
+            code(Error::Denied),
+            "{base:#x} {size:#x}"
+        );
+    }
+}
+
+#[test]
+fn stolen_time_is_where_the_vcpu_has_it() {
+    let features = |function: u32| ask(smccc::PV_TIME_FEATURES, [function.into(), 0, 0]);
+    for function in [smccc::PV_TIME_FEATURES, smccc::PV_TIME_ST] {
+        assert_eq!(features(function), Action::Return(0));
+    }
+    assert_eq!(features(0xc500_0022), Action::Return(u64::MAX));
+    assert_eq!(ask(smccc::PV_TIME_ST, NONE), Action::Return(0x090a_0040));
+    let announced = [smccc::PV_TIME_FEATURES.into(), 0, 0];
+    assert_eq!(ask(smccc::ARCH_FEATURES, announced), Action::Return(0));
+    let without = Facts {
+        stolen_time: None,
+        ..FACTS
+    };
+    for (function, args) in [
+        (smccc::PV_TIME_ST, NONE),
+        (smccc::PV_TIME_FEATURES, announced),
+        (smccc::ARCH_FEATURES, announced),
+    ] {
+        let answer = call(function.into(), args, &without);
+        assert_eq!(answer, Action::Return(u64::MAX), "{function:#x}");
     }
 }
 
@@ -335,7 +412,9 @@ fn any_call_gets_an_answer() {
                 assert!(Affinity::from_argument(target.mpidr()).is_some());
                 started += 1;
             }
-            Action::PowerDown(start) => assert!(RAM.contains(&start.entry)),
+            Action::PowerDown(start) | Action::SystemSuspend(start) => {
+                assert!(RAM.contains(&start.entry))
+            }
             Action::AffinityInfo { level, .. } => assert!(level < 4),
             Action::Return(x0) if x0 as i64 >= 0 => assert!(x0 <= 0x1_0001),
             Action::Return(x0) => assert!((x0 as i64) >= -9),

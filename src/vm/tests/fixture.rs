@@ -10,6 +10,7 @@ use crate::{
     },
     dev::{
         console,
+        entropy::Entropy,
         gic::v3::{Redistributor, Region},
         uart::{FakePort, Uart},
     },
@@ -31,6 +32,8 @@ use crate::{
         host::{Host, Interrupts, PhysicalCpu},
         input,
         memory::GuestMemory,
+        pvtime::{self, StolenTime},
+        trng::Generator,
         vcpu::Vcpu,
     },
 };
@@ -126,7 +129,7 @@ impl Guest {
             affinity: Affinity::default(),
             redistributor: SpinLock::new(redistributor(&mut memory)),
         };
-        let host = Arc::new(Host::probe(INTERRUPTS, vec![cpu]));
+        let host = Arc::new(Host::probe(INTERRUPTS, vec![cpu], |_| Entropy::Absent));
         let vm = vm(&host, build.cpus);
         input::give_to(&vm, true);
         let mut vcpu = Vcpu::new(&vm, 0);
@@ -343,7 +346,7 @@ fn set_up(cpu: &mut Fake, build: Build) {
     cpu.regs.insert(ich::VTR_EL2, vtr);
     cpu.regs.insert(CNTFRQ_EL0, FREQUENCY);
     cpu.computed.insert(ich::ELRSR_EL2, empty_lists);
-    cpu.ram = vec![0; RAM as usize];
+    cpu.ram = vec![0; 2 * RAM as usize];
 }
 
 /// What ICH_ELRSR_EL2 says: a list register is empty that holds no interrupt and has no ended one
@@ -371,6 +374,7 @@ fn vm(host: &Arc<Host>, cpus: u8) -> Arc<Vm> {
     let tables = ArrayTables::new(8);
     let stage2 = Stage2::new(tables, last, 1, Support::from_id(5, 0x20)).unwrap();
     let block = PaRange::new(Pa::new(0), RAM).unwrap();
+    let stolen_time = PaRange::new(Pa::new(RAM), pvtime::size(cpus.into())).unwrap();
     let affinities: Vec<_> = (0..cpus).map(|n| Affinity::new(0, 0, 0, n)).collect();
     Vm::new(Parts {
         name: "test",
@@ -381,6 +385,8 @@ fn vm(host: &Arc<Host>, cpus: u8) -> Arc<Vm> {
         affinities: &affinities,
         count: 0,
         time: 0,
+        generator: Generator::new(None, false),
+        stolen_time: StolenTime::new(cpus.into(), stolen_time).unwrap(),
     })
     .unwrap()
 }

@@ -121,7 +121,7 @@ fn aborts_tell_where_from_and_what() {
         (data | IL | 0b110, 0x25, 0x10),
         (data | IL | WNR | 0b110, 0x25, WNR | 0x10),
         // Cache maintenance is told apart from a store.
-        (data | IL | CM | WNR | 0b110, 0x25, CM | WNR | 0x10),
+        (data | IL | CM | WNR | 0b1111, 0x25, CM | WNR | 0x10),
         // Access flag and permission faults: no fault of the guest's own tables.
         (data | IL | ISV | 0b1011, 0x25, 0x10),
         (data | IL | ISV | WNR | 0b1111, 0x25, WNR | 0x10),
@@ -144,6 +144,15 @@ fn aborts_tell_where_from_and_what() {
             assert_eq!(address, 0xdead_beef);
         }
     }
+}
+
+#[test]
+fn cache_maintenance_where_nothing_is_cached_is_done() {
+    const CM_WNR: u64 = 1 << 8 | 1 << 6;
+    let mut guest = Guest::new();
+    set_fault(0xdead_beef, 0x7000_0000);
+    let _ = guest.exit(class::DATA_ABORT << 26 | IL | CM_WNR | 0b110);
+    assert_eq!(guest.pc(), PC + 4);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::vm::image::Arm64;
 
 const MIB: u64 = 1 << 20;
 const START: u64 = 0x4000_0000;
@@ -12,14 +13,14 @@ fn extent(start: u64, size: u64) -> Extent {
 }
 
 fn image(text_offset: u64, image_size: u64, file_size: u64) -> Kernel {
-    Kernel::Arm64 {
+    Kernel::Arm64(Arm64 {
         text_offset,
         image_size,
         big_endian: false,
         page_size: None,
         anywhere: true,
         file_size,
-    }
+    })
 }
 
 fn raw(load: u64, file_size: u64) -> Kernel {

@@ -22,6 +22,8 @@ mod cpu;
 #[cfg(target_os = "none")]
 mod debug;
 #[cfg(target_os = "none")]
+mod emulated;
+#[cfg(target_os = "none")]
 mod fp;
 #[cfg(target_os = "none")]
 mod gic;
@@ -37,6 +39,8 @@ mod pauth;
 mod psci;
 #[cfg(target_os = "none")]
 mod rtc;
+#[cfg(target_os = "none")]
+mod services;
 #[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]
@@ -61,10 +65,12 @@ fn main() -> ! {
             pauth::CHECKS,
             memory::CHECKS,
             mmio::CHECKS,
+            emulated::CHECKS,
             gic::CHECKS,
             active::CHECKS,
             timer::CHECKS,
             psci::CHECKS,
+            services::CHECKS,
             uart::CHECKS,
             rtc::CHECKS,
             debug::CHECKS,

@@ -1,0 +1,149 @@
+//! Stolen time: how long a vCPU was kept from running (Arm DEN 0057, "Paravirtualized Time").
+//!
+//! Each VM has memory of its own for this, which its guest may only read: one structure of 64
+//! bytes for each vCPU, which EL2 updates when the vCPU is loaded after it had to wait.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::panic
+    )
+)]
+
+use super::memory::{GuestMemory, Unreachable};
+use crate::{
+    addr::{Ipa, PAGE_SIZE, PaRange},
+    mem::stage2::IpaRange,
+};
+use alloc::{boxed::Box, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Where the structures are: where QEMU's `virt` machine has them, outside RAM and all devices.
+pub const BASE: Ipa = Ipa::new(0x090a_0000);
+/// The size of one, in bytes; it is aligned to that.
+const STRUCTURE: u64 = 64;
+/// Where the stolen time is in it, in nanoseconds; revision and attributes before it are zero.
+const STOLEN: u64 = 8;
+
+/// The stolen time of a VM's vCPUs.
+pub struct StolenTime {
+    memory: GuestMemory,
+    /// Nanoseconds, by vCPU; the guest's memory is only ever written.
+    stolen: Box<[AtomicU64]>,
+}
+
+/// Returns how many bytes the structures of so many vCPUs take: a power of two of pages.
+pub const fn size(cpus: u32) -> u64 {
+    let bytes = (cpus as u64).saturating_mul(STRUCTURE).next_power_of_two();
+    if bytes < PAGE_SIZE { PAGE_SIZE } else { bytes }
+}
+
+/// Returns where a guest with so many vCPUs sees them.
+pub const fn place(cpus: u32) -> IpaRange {
+    IpaRange {
+        start: BASE,
+        size: size(cpus),
+    }
+}
+
+impl StolenTime {
+    /// Makes the structures of `cpus` vCPUs in `block`, which is [`size`] bytes and the VM's own,
+    /// and cleans them to memory for a guest whose caches are off.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`].
+    pub fn new(cpus: u32, block: PaRange) -> Result<Self, Unreachable> {
+        let memory = GuestMemory::new(BASE, Vec::from([block]));
+        memory.zero()?;
+        memory.clean()?;
+        Ok(Self {
+            memory,
+            stolen: (0..cpus).map(|_| AtomicU64::new(0)).collect(),
+        })
+    }
+
+    /// Returns the address of a vCPU's structure, which its guest is told.
+    pub fn address(&self, vcpu: usize) -> Option<u64> {
+        self.stolen.get(vcpu)?;
+        Some(at(vcpu, 0).as_u64())
+    }
+
+    /// Adds time, in nanoseconds, in which a vCPU could have run and did not. For whoever loads
+    /// the vCPU.
+    pub fn add(&self, vcpu: usize, ns: u64) {
+        let Some(stolen) = self.stolen.get(vcpu) else {
+            return;
+        };
+        let now = stolen.fetch_add(ns, Ordering::Relaxed).wrapping_add(ns);
+        // The structure is in range: `address` counts the same vCPUs. A guest that reads while
+        // this is written sees the time before or after, nothing between.
+        let _ = self.memory.store(at(vcpu, STOLEN), now);
+    }
+
+    /// Returns how much was stolen from a vCPU, in nanoseconds.
+    pub fn get(&self, vcpu: usize) -> u64 {
+        self.stolen
+            .get(vcpu)
+            .map_or(0, |stolen| stolen.load(Ordering::Relaxed))
+    }
+}
+
+/// Returns the address of a word of a vCPU's structure.
+const fn at(vcpu: usize, offset: u64) -> Ipa {
+    let structure = (vcpu as u64).wrapping_mul(STRUCTURE);
+    Ipa::new(BASE.as_u64().wrapping_add(structure).wrapping_add(offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{addr::Pa, cpu::fake};
+
+    const BLOCK: u64 = 2 << 20;
+
+    fn stolen_time(cpus: u32) -> StolenTime {
+        fake::reset();
+        fake::with(|cpu| cpu.ram = alloc::vec![0xaa; 4 << 20]);
+        let block = PaRange::new(Pa::new(BLOCK), size(cpus)).unwrap();
+        StolenTime::new(cpus, block).unwrap()
+    }
+
+    fn memory(offset: usize, size: usize) -> Vec<u8> {
+        fake::with(|cpu| cpu.ram[BLOCK as usize + offset..][..size].to_vec())
+    }
+
+    #[test]
+    fn a_structure_is_64_bytes_little_endian() {
+        let time = stolen_time(2);
+        time.add(1, 0x1122_3344);
+        time.add(1, 0x1_0000_0000);
+        assert_eq!(time.get(1), 0x1_1122_3344);
+        assert_eq!(memory(0, 64), [0; 64], "the other vCPU's");
+        let mut expected = [0; 64];
+        expected[8..16].copy_from_slice(&0x1_1122_3344_u64.to_le_bytes());
+        assert_eq!(memory(64, 64), expected);
+        assert_eq!(memory(128, 4096 - 128), [0; 4096 - 128]);
+        assert_eq!(memory(4096, 1), [0xaa], "past the page");
+    }
+
+    #[test]
+    fn only_the_vms_vcpus_have_one() {
+        let time = stolen_time(2);
+        assert_eq!(time.address(0), Some(0x090a_0000));
+        assert_eq!(time.address(1), Some(0x090a_0040));
+        assert_eq!(time.address(2), None);
+        time.add(2, 5);
+        assert_eq!((time.get(2), memory(128, 64)), (0, alloc::vec![0; 64]));
+    }
+
+    #[test]
+    fn structures_of_many_vcpus_take_more_pages() {
+        for (cpus, bytes) in [(1, 4096), (64, 4096), (65, 8192), (128, 8192), (512, 32768)] {
+            assert_eq!(size(cpus), bytes, "{cpus} vCPUs");
+        }
+    }
+}
