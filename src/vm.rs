@@ -10,6 +10,7 @@ mod exits;
 pub mod export;
 mod fault;
 pub mod fdt;
+mod frequent;
 pub mod gic;
 pub mod host;
 pub mod image;
@@ -63,6 +64,8 @@ pub struct Vm {
     pub host: Arc<Host>,
     /// Where its devices are.
     map: &'static GuestMap,
+    /// What is most often asked of them.
+    registers: frequent::Registers,
     /// Its RAM.
     pub memory: GuestMemory,
     /// What its ID registers read as.
@@ -148,6 +151,7 @@ impl Vm {
         Ok(Arc::new(Self {
             name: parts.name.into(),
             map: parts.map,
+            registers: frequent::Registers::new(parts.map, &gic),
             memory: parts.memory,
             shown: Present::from_ids(&ids),
             ids,

@@ -19,7 +19,7 @@ use crate::{
     mmio::Mmio,
     refuse,
     sync::SpinLock,
-    vm::host::{Host, Interrupts, KICK, PhysicalCpu},
+    vm::host::{Host, Interrupts, KICK, NUDGE, PhysicalCpu},
 };
 use alloc::vec::Vec;
 
@@ -134,6 +134,7 @@ fn redistributor(
     redistributor.init()?;
     for intid in [
         KICK,
+        NUDGE,
         interrupts.virtual_timer,
         interrupts.physical_timer,
         interrupts.hypervisor_timer,

@@ -9,8 +9,8 @@
 /// A guest's general registers while EL2 runs.
 #[repr(C, align(16))]
 pub struct Frame {
-    /// x0 to x30. While a handler of the first tier runs, x19 to x29 are current only for
-    /// synchronous exits other than hypercalls.
+    /// x0 to x30. While a handler of the first tier runs, x20 to x29 are current only in
+    /// `guest_synchronous`.
     pub x: [u64; 31],
     /// EL2's stack pointer while the guest runs; the assembly owns it.
     pub(super) host_sp: u64,

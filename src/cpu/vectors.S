@@ -43,7 +43,7 @@
     isb
     .endm
 
-// x20-x29, for handlers that read or write a register by number.
+// x20-x29, for handlers that may read or write them.
     .macro  save_rest
     stp     x20, x21, [x0, #(8 * 20)]
     stp     x22, x23, [x0, #(8 * 22)]
@@ -117,10 +117,41 @@ vectors:
     guest_serror
     .balign 0x80
 
+// A trapped MRS or MSR, or a load or store to a device, mostly names a register
+// that is saved already. Only for x19 to x29 the frame is completed first.
 guest_sync_other:
-    save_rest
+    cmp     w3, #0x18                   // MRS, MSR or system instruction
+    ubfx    w4, w1, #5, #5
+    b.ne    1f
+    sub     w4, w4, #19
+    cmp     w4, #(30 - 19)
+    b.lo    2f
+    bl      guest_system_register
+    tbnz    w0, #0, after_volatile
+    b       resume
+1:  cmp     w3, #0x24                   // data abort
+    ubfx    w4, w1, #16, #5
+    b.ne    2f
+    sub     w4, w4, #19
+    cmp     w4, #(30 - 19)
+    b.lo    2f
+    bl      guest_data_abort
+    tbnz    w0, #0, after_volatile
+    b       resume
+2:  save_rest
+    cmp     w3, #0x18
+    b.eq    3f
+    cmp     w3, #0x24
+    b.eq    4f
     bl      guest_synchronous
     tbnz    w0, #0, after_complete
+    b       resume
+3:  bl      guest_system_register
+    tbnz    w0, #0, after_complete
+    b       resume_all
+4:  bl      guest_data_abort
+    tbnz    w0, #0, after_complete
+    b       resume_all
 resume:
     resume_volatile
 

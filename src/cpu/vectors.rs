@@ -1,7 +1,7 @@
 //! Exceptions taken to EL2. The code is in `vectors.S`.
 //!
-//! A guest's exceptions call `guest_hypercall`, `guest_synchronous`, `guest_interrupt` and
-//! `guest_system_error`, which the `vm` layer defines; a fault of EL2 itself calls
+//! A guest's exceptions call `guest_hypercall`, `guest_system_register`, `guest_data_abort`,
+//! `guest_synchronous`, `guest_interrupt` and `guest_system_error`, which the `vm` layer defines; a fault of EL2 itself calls
 //! `hypervisor_fault`, which the edge defines. They are reached by symbol, because no layer calls
 //! a higher one.
 

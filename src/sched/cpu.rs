@@ -10,7 +10,7 @@ use crate::{
     sync::SpinLock,
     vm::{
         Ending, Vm,
-        host::{Host, KICK},
+        host::{Host, KICK, NUDGE},
         input,
         vcpu::{Exit, Vcpu},
     },
@@ -193,7 +193,7 @@ impl Cpu {
             vcpu.load();
             self.resident = Some(n);
         }
-        self.vcpus[n].trap_wait(shared);
+        self.vcpus[n].share_cpu(shared);
     }
 
     fn put(&mut self) {
@@ -272,7 +272,7 @@ impl Cpu {
                 && let Some(n) = self.resident
             {
                 self.vcpus[n].maintain_interrupts();
-            } else if intid != KICK {
+            } else if intid != KICK && intid != NUDGE {
                 log::warn!("interrupt {intid} came while idle, and is nobody's");
             }
             end_interrupt(intid);

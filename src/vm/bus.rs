@@ -77,11 +77,13 @@ fn redistributors(
     Ok(())
 }
 
+/// UARTFR, which is read again and again.
+pub(super) const UART_FLAGS: u64 = 0x18;
+
 /// The UART's registers are 16 or 8 bits wide and lie 4 bytes apart; wider loads read zeroes above.
 #[inline(always)]
 fn uart(vcpu: &mut Vcpu, offset: u64, access: Access) -> Result<(), GuestError> {
-    const FLAGS: u64 = 0x18;
-    if !access.write && offset == FLAGS {
+    if !access.write && offset == UART_FLAGS {
         let value = vcpu.vm.uart.lock().read(offset);
         load(vcpu, access, value.into());
         return Ok(());

@@ -27,8 +27,11 @@ pub struct Interrupts {
     pub console: Option<u32>,
 }
 
-/// The SGI by which one CPU makes another look up.
+/// The SGI by which one CPU makes another look up from its guest: anything may have changed.
 pub const KICK: u32 = 7;
+/// The SGI by which one CPU tells another that a vCPU of its has an interrupt. Where that vCPU is
+/// the one that runs, it goes on at once.
+pub const NUDGE: u32 = 6;
 
 /// The machine, as far as guests are concerned.
 pub struct Host {
@@ -120,8 +123,19 @@ impl Host {
 
     /// Makes a CPU exit from its guest, or wake, and look up.
     pub fn kick(&self, cpu: usize) {
+        self.signal(cpu, KICK);
+    }
+
+    /// Makes a CPU exit from its guest, or wake, and look which vCPU somebody rang for.
+    #[inline(always)]
+    pub fn nudge(&self, cpu: usize) {
+        self.signal(cpu, NUDGE);
+    }
+
+    #[inline(always)]
+    fn signal(&self, cpu: usize, sgi: u32) {
         if let Some(cpu) = self.cpus.get(cpu) {
-            v3::send_sgi(KICK, cpu.affinity);
+            v3::send_sgi(sgi, cpu.affinity);
         }
     }
 }

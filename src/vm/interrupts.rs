@@ -2,7 +2,7 @@
 
 use super::{
     gic::{Answer, Gic, Here, HostLists, HwIntid, Kicks},
-    host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER, KICK},
+    host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER, KICK, NUDGE},
     input,
     vcpu::{Exit, Vcpu},
 };
@@ -20,8 +20,25 @@ pub(super) fn take(vcpu: &mut Vcpu) -> Next {
         forward(vcpu, intid, GUEST_VIRTUAL_TIMER);
     } else if intid == known.physical_timer {
         forward(vcpu, intid, GUEST_PHYSICAL_TIMER);
+    } else if intid == NUDGE {
+        return take_nudge(vcpu);
     } else {
         return take_own(vcpu, intid);
+    }
+    Next::resume(&mut vcpu.frame)
+}
+
+/// Takes another CPU's word that a vCPU here has an interrupt. If it can only be this one, it is
+/// done at once: an IPI between vCPUs that have a CPU each costs no turn of the run loop.
+#[inline(never)]
+fn take_nudge(vcpu: &mut Vcpu) -> Next {
+    v3::priority_drop(NUDGE);
+    v3::deactivate(NUDGE);
+    if vcpu.shares_cpu {
+        return vcpu.leave(Exit::Interrupted);
+    }
+    if vcpu.vm.take_ring(vcpu.index) {
+        vcpu.sync_interrupts();
     }
     Next::resume(&mut vcpu.frame)
 }

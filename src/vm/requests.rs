@@ -21,6 +21,13 @@ impl Doorbell {
             rung: AtomicBool::new(false),
         }
     }
+
+    /// Notes that the vCPU should look up, and returns the CPU to be told so.
+    fn press(&self) -> usize {
+        // Release: what there is to see is written before.
+        self.rung.store(true, Ordering::Release);
+        self.home.load(Ordering::Acquire)
+    }
 }
 
 /// How a VM ended.
@@ -57,15 +64,17 @@ impl Vm {
 
     #[inline(never)]
     fn ring_all(&self, kicks: Kicks) {
-        kicks.iter().for_each(|index| self.ring(index));
+        for index in kicks.iter() {
+            if let Some(bell) = self.bells.get(index) {
+                self.host.nudge(bell.press());
+            }
+        }
     }
 
     /// Makes the CPU that has this vCPU in its care look what there is for it.
     pub fn ring(&self, index: usize) {
         if let Some(bell) = self.bells.get(index) {
-            // Release: what there is to see is written before.
-            bell.rung.store(true, Ordering::Release);
-            self.host.kick(bell.home.load(Ordering::Acquire));
+            self.host.kick(bell.press());
         }
     }
 

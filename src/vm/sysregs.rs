@@ -180,6 +180,24 @@ impl SysRegs {
         }
     }
 
+    /// Moves the guest, which has just exited, on to its next instruction. Does nothing and
+    /// returns false where that takes more than an addition: in AArch32 state, in a single step,
+    /// or with BTYPE set.
+    #[inline(always)]
+    pub fn skip_ordinary(&mut self) -> bool {
+        const AARCH32: u64 = 1 << 4;
+        const BTYPE: u64 = 0b11 << 10;
+        const SS: u64 = 1 << 21;
+        debug_assert!(self.sysregs_loaded_on_cpu(), "it has just exited");
+        let ordinary = regs::read::<GUEST_PSTATE>() & (AARCH32 | BTYPE | SS) == 0;
+        if ordinary {
+            let next = regs::read::<GUEST_PC>().wrapping_add(4);
+            // SAFETY: only the return to the guest uses it.
+            unsafe { regs::write::<GUEST_PC>(next) }
+        }
+        ordinary
+    }
+
     /// Moves the registers to this CPU, where they stay until [`SysRegs::put`].
     pub fn load(&mut self) {
         debug_assert!(!self.state.sysregs);

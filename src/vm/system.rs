@@ -103,16 +103,21 @@ fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), Detour> 
         ICC_SGI0R_EL1 => vcpu.with_gic(|gic, here| gic.sgi0r(here, value)),
         ICC_ASGI1R_EL1 => vcpu.with_gic(|gic, here| gic.asgi1r(here, value)),
         ICC_DIR_EL1 => vcpu.with_gic(|gic, here| gic.dir(here, value)),
-        OSLAR_EL1 => {
-            // OSLSR_EL1.OSLK follows; OSLM says that there is a lock.
-            vcpu.write_sys_reg(SysReg::OSLSR_EL1, 0x8 | (value & 1) << 1);
-        }
+        OSLAR_EL1 => vcpu.write_os_lock(value),
         DBGDTR_EL0 | DBGDTRRX_EL0 | OSDTRRX_EL1 | OSDTRTX_EL1 | OSECCR_EL1 | OSDLR_EL1
         | DBGPRCR_EL1 | DBGCLAIMSET_EL1 | DBGCLAIMCLR_EL1 => {}
         DC_ISW | DC_CSW | DC_CISW => setway::maintained(vcpu)?,
         _ => _ = undefined(vcpu, encoding, "write")?,
     }
     Ok(())
+}
+
+impl Vcpu {
+    /// Writes OSLAR_EL1: OSLSR_EL1.OSLK follows; OSLM says that there is a lock.
+    #[inline(always)]
+    pub(super) fn write_os_lock(&mut self, value: u64) {
+        self.write_sys_reg(SysReg::OSLSR_EL1, 0x8 | (value & 1) << 1);
+    }
 }
 
 #[cold]

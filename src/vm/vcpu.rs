@@ -47,6 +47,8 @@ pub struct Vcpu {
     regs: SysRegs,
     pub(super) fp: FpRegs,
     exit: Exit,
+    /// Whether other vCPUs are in the care of the CPU it is loaded on.
+    pub(super) shares_cpu: bool,
     exits: [u64; REASONS],
     /// How far the guest's memory has been cleaned, while it waits for that.
     pub(super) cleaning: Option<Cleaning>,
@@ -79,6 +81,7 @@ impl Vcpu {
             fp: FpRegs::ZERO,
             exit: Exit::Interrupted,
             cleaning: None,
+            shares_cpu: true,
             exits: [0; REASONS],
             lists: HostLists::probe(),
             index,
@@ -205,8 +208,14 @@ impl Vcpu {
         .min()
     }
 
-    /// Sets whether the guest's WFI comes to EL2, because there are others to run meanwhile.
-    pub fn trap_wait(&mut self, trapped: bool) {
+    /// Sets whether the CPU has others to run. The guest's WFI then comes to EL2, and so does
+    /// every word for one of the others.
+    pub fn share_cpu(&mut self, shared: bool) {
+        self.shares_cpu = shared;
+        self.trap_wait(shared);
+    }
+
+    fn trap_wait(&mut self, trapped: bool) {
         let old = self.regs.read(SysReg::RUN_HCR_EL2);
         let new = if trapped {
             old | traps::hcr::TWI

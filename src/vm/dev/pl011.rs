@@ -139,6 +139,12 @@ impl<const DEPTH: usize> Pl011<DEPTH> {
         }
     }
 
+    /// Returns UARTFR.
+    #[inline(always)]
+    pub const fn flags(&self) -> u32 {
+        self.flags
+    }
+
     /// Writes the register at `offset` bytes; what can't be written is ignored. Returns the byte
     /// that is sent, if one is.
     #[inline]

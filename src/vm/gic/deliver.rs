@@ -2,7 +2,7 @@
 
 use super::bank::{Bank, Bits, Home, mask};
 use super::interface::{Face, Vcpu};
-use super::{Gic, Here, Kicks, ListRegisters, PRIVATE, list_register as lr, private};
+use super::{Gic, Here, Kicks, ListRegisters, list_register as lr, private};
 
 /// Puts interrupt `n` into the free list register `slot`.
 #[inline(always)]
@@ -182,27 +182,48 @@ impl Gic {
         if vcpu.resync || vcpu.crowded {
             return self.sort(here);
         }
-        let mut kicks = Kicks::NONE;
-        for summary in Bits(core::mem::take(&mut vcpu.todo)) {
-            let id = match summary {
-                0 => private(here.vcpu),
-                word => word as usize,
-            };
-            let bits = self.bank(id).map_or(0, |bank| {
-                let again = if id < PRIVATE {
-                    0
-                } else {
-                    bank.homed & bank.pending
-                };
-                again | bank.ready_for(here.vcpu, self.open)
-            });
+        let todo = core::mem::take(&mut vcpu.todo);
+        let mut kicks = match todo & OWN_BANK {
+            0 => Kicks::NONE,
+            _ => self.catch_up_private(here),
+        };
+        for word in Bits(todo & !OWN_BANK) {
+            let id = word as usize;
+            let open = self.open;
+            let bits = self
+                .bank(id)
+                .map_or(0, |bank| bank.ready_for(here.vcpu, open));
             if bits != 0 {
                 kicks |= self.refresh(here, id, bits);
             }
         }
         kicks
     }
+
+    /// Does so for the private interrupts. SGIs take the short way of those to oneself.
+    #[inline(always)]
+    fn catch_up_private<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
+        let open = self.open;
+        let Some(Vcpu { bank, .. }) = self.vcpus.get_mut(here.vcpu) else {
+            return Kicks::NONE;
+        };
+        let wanting = bank.ready(open) | bank.homed & bank.pending;
+        bank.pending &= !(wanting & SGIS);
+        let mut kicks = Kicks::NONE;
+        for n in Bits(wanting & SGIS) {
+            kicks |= self.pend_here(here, n, 0);
+        }
+        match wanting & !SGIS {
+            0 => kicks,
+            others => kicks | self.refresh(here, private(here.vcpu), others),
+        }
+    }
 }
+
+/// The bit of a vCPU's own bank among the summary bits.
+const OWN_BANK: u32 = 1;
+/// The SGIs among a vCPU's private interrupts.
+const SGIS: u32 = 0xffff;
 
 impl Bank {
     /// Returns the list-register state that interrupt `n`, wanting one, is to have.

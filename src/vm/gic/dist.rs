@@ -98,9 +98,9 @@ impl Gic {
 
     /// Returns GICD_TYPER: message-based SPIs (MBIS), 10 INTID bits, Aff3 may be used (A3V), SPIs
     /// go to one PE each (No1N), no LPIs; CPUNumber is 0 as without affinity routing there is none.
-    fn typer(&self) -> u32 {
+    pub const fn typer(&self) -> u32 {
         let id_bits = 9 << 19;
-        (u32::from(self.wide_aff0) << 26)
+        ((self.wide_aff0 as u32) << 26)
             | (1 << 25)
             | (1 << 24)
             | id_bits

@@ -31,6 +31,9 @@ impl Gic {
         {
             return self.pend_here(here, field(value, 24, 4) as u32, 0);
         }
+        if let Some(target) = self.only_target(value) {
+            return self.pend_far(target, field(value, 24, 4) as u32);
+        }
         self.send(here, value, false)
     }
 
@@ -68,6 +71,18 @@ impl Gic {
             };
         }
         kicks
+    }
+
+    /// Returns the one vCPU that an SGI register's value names, where it is the one whose number
+    /// the affinity spells out, 16 vCPUs to a value of Aff1: then nobody has to be searched for.
+    #[inline(always)]
+    fn only_target(&self, value: u64) -> Option<usize> {
+        let list = value & LIST;
+        let guess = (field(value, 16, 8) << 4) as usize | list.trailing_zeros() as usize;
+        let hit = value & (KEY | LIST | ALL_BUT_SELF);
+        self.face(guess)
+            .is_some_and(|face| hit == face.sgi_key | face.sgi_bit)
+            .then_some(guess)
     }
 
     /// Returns the vCPUs that an SGI register's value names, a bit each.

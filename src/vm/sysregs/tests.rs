@@ -287,6 +287,26 @@ fn pc_and_pstate_follow_the_vcpu() {
     assert_eq!((file.pc(), file.pstate()), (0x4008_0004, 0x5));
 }
 
+#[test]
+fn only_an_ordinary_instruction_is_skipped_by_an_addition() {
+    let mut file = registers(false, Present::ALL);
+    file.load();
+    for (pstate, ordinary) in [
+        (0x3c5, true),
+        (0x6000_0000, true),
+        (0x3c5 | 1 << 21, false),
+        (0x3c5 | 1 << 10, false),
+        (0x3c5 | 2 << 10, false),
+        (0x1d3, false),
+    ] {
+        file.set_pc(0x1000);
+        file.set_pstate(pstate);
+        assert_eq!(file.skip_ordinary(), ordinary, "{pstate:#x}");
+        assert_eq!(file.pc(), if ordinary { 0x1004 } else { 0x1000 });
+        assert_eq!(file.pstate(), pstate);
+    }
+}
+
 fn random() -> impl FnMut(usize) -> usize {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     move |below| {

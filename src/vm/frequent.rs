@@ -1,0 +1,142 @@
+//! The exits that guests cause most, answered with as few instructions as can be.
+//!
+//! Whatever is done here, [`guest_synchronous`] does too, for every register and every access;
+//! what is not recognised here goes there. These functions call nothing but as their last act,
+//! so that the compiler saves no registers at their start: that is half of what an exit costs.
+
+#![expect(unsafe_code, reason = "the vectors find these by name")]
+
+use super::{
+    bus,
+    exits::guest_synchronous,
+    fault,
+    fdt::{GuestGic, GuestMap},
+    gic::Gic,
+    stats::Reason,
+    traps::hcr,
+    vcpu::Vcpu,
+};
+use crate::{
+    cpu::switch::Next,
+    isa::{encoding::Encoding, esr::Esr, sysreg::SysReg},
+};
+
+/// Addresses of a VM's device registers, and what never changes in one.
+pub(super) struct Registers {
+    gicd: u64,
+    uart_flags: u64,
+    /// GICD_TYPER.
+    typer: u32,
+}
+
+impl Registers {
+    pub(super) fn new(map: &GuestMap, gic: &Gic) -> Self {
+        let (GuestGic::V2 { distributor, .. } | GuestGic::V3 { distributor, .. }) = map.gic;
+        Self {
+            gicd: distributor.0,
+            uart_flags: map.uart.base + bus::UART_FLAGS,
+            typer: gic.typer(),
+        }
+    }
+}
+
+/// Where GICD_ICENABLER<n> are, in units of 128 bytes.
+const GICD_ICENABLERS: u64 = 0x180 >> 7;
+
+const ICC_SGI1R_EL1: u32 = Encoding::new(3, 0, 12, 11, 5).iss();
+const ACTLR_EL1: u32 = Encoding::new(3, 0, 1, 0, 1).iss();
+const OSLAR_EL1: u32 = Encoding::new(2, 0, 1, 0, 4).iss();
+const DC_ISW: u32 = Encoding::new(1, 0, 7, 6, 2).iss();
+const DC_CSW: u32 = Encoding::new(1, 0, 7, 10, 2).iss();
+const DC_CISW: u32 = Encoding::new(1, 0, 7, 14, 2).iss();
+
+/// Answers a trapped MRS, MSR or system instruction. The assembly has x19 to x29 in the frame, and
+/// takes them from there, when one of them is named.
+// SAFETY: no other symbol has this name.
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn guest_system_register(vcpu: &mut Vcpu, esr: u64) -> Next {
+    let esr = Esr(esr);
+    let (register, rt) = (esr.system_register(), esr.system_rt());
+    if esr.system_is_read() {
+        let value = match vcpu.vm.ids.read_iss(register) {
+            Some(value) => value,
+            None if register == ACTLR_EL1 => vcpu.read_sys_reg(SysReg::ACTLR_EL1),
+            None => return guest_synchronous(vcpu, esr.0),
+        };
+        vcpu.frame.write(rt, value);
+        return resume_at_next(vcpu, esr, Reason::Register);
+    }
+    let value = vcpu.frame.read(rt);
+    match register {
+        ICC_SGI1R_EL1 => return send_sgi(vcpu, esr, value),
+        ACTLR_EL1 => vcpu.write_sys_reg(SysReg::ACTLR_EL1, value),
+        OSLAR_EL1 => vcpu.write_os_lock(value),
+        // With TVM set memory was cleaned already, and until the caches are on that is enough.
+        DC_ISW | DC_CSW | DC_CISW if vcpu.read_sys_reg(SysReg::RUN_HCR_EL2) & hcr::TVM != 0 => {}
+        _ => return guest_synchronous(vcpu, esr.0),
+    }
+    resume_at_next(vcpu, esr, Reason::Register)
+}
+
+#[inline(never)]
+fn send_sgi(vcpu: &mut Vcpu, esr: Esr, value: u64) -> Next {
+    vcpu.with_gic(|gic, here| gic.sgi1r(here, value));
+    resume_at_next(vcpu, esr, Reason::Register)
+}
+
+/// Answers a data abort, with x19 to x29 as for [`guest_system_register`].
+// SAFETY: no other symbol has this name.
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
+    /// ISV, SAS, SSE, S1PTW and the fault status but for its level.
+    const KIND: u64 = 1 << 24 | 0b11 << 22 | 1 << 21 | 1 << 7 | 0b11_1100;
+    /// A 32-bit access that a translation fault at stage 2 stopped.
+    const WORD: u64 = 1 << 24 | 0b10 << 22 | 0b00_0100;
+    const WRITE: u64 = 1 << 6;
+    let rt = (esr >> 16 & 0x1f) as u8;
+    if esr & KIND != WORD {
+        return guest_synchronous(vcpu, esr);
+    }
+    let at = fault::ipa().as_u64();
+    let registers = &vcpu.vm.registers;
+    let gicd_offset = at.wrapping_sub(registers.gicd);
+    let value = if esr & WRITE != 0 {
+        if gicd_offset >> 7 == GICD_ICENABLERS {
+            return disable_interrupts(vcpu, Esr(esr), gicd_offset as u32);
+        }
+        return guest_synchronous(vcpu, esr);
+    } else if gicd_offset == 4 {
+        registers.typer
+    } else if at == registers.uart_flags {
+        vcpu.vm.uart.lock().flags()
+    } else {
+        return guest_synchronous(vcpu, esr);
+    };
+    vcpu.frame.write(rt, value.into());
+    resume_at_next(vcpu, Esr(esr), Reason::Device)
+}
+
+/// Does a store to GICD_ICENABLER<n>: how interrupts are masked while they are handled.
+#[inline(never)]
+fn disable_interrupts(vcpu: &mut Vcpu, esr: Esr, offset: u32) -> Next {
+    let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8) & 0xffff_ffff;
+    vcpu.with_gic(|gic, here| gic.dist_write(here, offset, 4, value));
+    resume_at_next(vcpu, esr, Reason::Device)
+}
+
+/// Goes on with the guest's next instruction.
+#[inline(always)]
+fn resume_at_next(vcpu: &mut Vcpu, esr: Esr, reason: Reason) -> Next {
+    vcpu.count(reason);
+    if vcpu.sysregs_mut().skip_ordinary() {
+        Next::resume(&mut vcpu.frame)
+    } else {
+        resume_at_next_unusual(vcpu, esr)
+    }
+}
+
+#[cold]
+fn resume_at_next_unusual(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    vcpu.skip(esr);
+    Next::resume(&mut vcpu.frame)
+}

@@ -1,0 +1,79 @@
+// Vectors that cost as little as they can, and the second CPU's first instructions.
+
+.macro bench_vector target
+    .balign 0x80
+    b       \target
+.endm
+
+.section .text.bench, "ax"
+.balign 0x800
+.global bench_vectors
+bench_vectors:
+    .rept 4
+    bench_vector bench_unexpected
+    .endr
+    bench_vector bench_fault
+    bench_vector bench_interrupt
+    .rept 10
+    bench_vector bench_unexpected
+    .endr
+
+// An interrupt: note when, acknowledge, silence the timer, end, count.
+bench_interrupt:
+    stp     x0, x1, [sp, #-32]!
+    stp     x2, x3, [sp, #16]
+    mrs     x1, CNTVCT_EL0
+    mrs     x2, TPIDR_EL1
+    mrs     x0, ICC_IAR1_EL1
+    cmp     x0, #27
+    b.ne    1f
+    msr     CNTV_CTL_EL0, xzr
+    isb
+1:  msr     ICC_EOIR1_EL1, x0
+    str     x1, [x2, #{stamp}]
+    ldr     x3, [x2, #{taken}]
+    add     x3, x3, #1
+    str     x3, [x2, #{taken}]
+    ldp     x2, x3, [sp, #16]
+    ldp     x0, x1, [sp], #32
+    eret
+
+// A fault: count, step over.
+bench_fault:
+    stp     x0, x1, [sp, #-16]!
+    mrs     x1, TPIDR_EL1
+    ldr     x0, [x1, #{faults}]
+    add     x0, x0, #1
+    str     x0, [x1, #{faults}]
+    mrs     x0, ELR_EL1
+    add     x0, x0, #4
+    msr     ELR_EL1, x0
+    ldp     x0, x1, [sp], #16
+    eret
+
+bench_unexpected:
+    b       .
+
+// The second CPU arrives with its MMU off.
+.global bench_second_cpu
+bench_second_cpu:
+    adrp    x0, {start}
+    add     x0, x0, :lo12:{start}
+    ldp     x1, x2, [x0, #{ttbr}]
+    msr     TTBR0_EL1, x1
+    msr     TCR_EL1, x2
+    ldp     x1, x2, [x0, #{mair}]
+    msr     MAIR_EL1, x1
+    ldr     x3, [x0, #{main}]
+    tlbi    vmalle1
+    ic      iallu
+    dsb     nsh
+    isb
+    msr     SCTLR_EL1, x2
+    isb
+    adrp    x0, {stack}
+    add     x0, x0, :lo12:{stack}
+    add     sp, x0, #{stack_size}
+    mov     x29, xzr
+    mov     x30, xzr
+    b       bench_second_main

@@ -1,0 +1,59 @@
+//! What the operations of a guest cost, in instructions, with everything the hypervisor does
+//! for them: one line each, `BENCH name iterations ticks frequency instructions-per-operation`.
+//!
+//! It only means that where virtual time is executed instructions (QEMU's `-icount shift=0`) and
+//! the counter runs at 1 GHz; the rows `check_empty` and `check_10nops` show that it does.
+//!
+//! Boot arguments: `switch` runs the rows of two vCPUs that share a physical CPU, in place of
+//! all others.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(
+    target_os = "none",
+    expect(unsafe_code, reason = "every row is an instruction")
+)]
+
+#[cfg(target_os = "none")]
+mod calls;
+#[cfg(target_os = "none")]
+mod cpu;
+#[cfg(target_os = "none")]
+mod devices;
+#[cfg(target_os = "none")]
+mod interrupts;
+#[cfg(target_os = "none")]
+mod measure;
+#[cfg(target_os = "none")]
+mod memory;
+#[cfg(target_os = "none")]
+mod pair;
+
+#[cfg(target_os = "none")]
+guests::entry!(main);
+
+#[cfg(target_os = "none")]
+fn main() -> ! {
+    use guests::rt::{console, entry, gic, smccc};
+
+    console::init();
+    gic::init();
+    cpu::take_over();
+    measure::check();
+    if entry::has_argument("switch") {
+        pair::switches();
+    } else {
+        calls::run();
+        devices::run();
+        interrupts::run();
+        memory::run();
+        pair::run();
+    }
+    guests::println!("bench: done");
+    smccc::system_off()
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("bench runs at EL1 of an Arm machine: build it for aarch64-unknown-none-softfloat");
+    std::process::exit(2);
+}
