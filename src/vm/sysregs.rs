@@ -93,7 +93,7 @@ impl SysRegs {
 
     /// Returns whether the registers are on a CPU: the one that runs this.
     pub const fn sysregs_loaded_on_cpu(&self) -> bool {
-        self.state.sysregs
+        self.state.sysregs_loaded_on_cpu
     }
 
     /// Reads a register, wherever it is.
@@ -141,7 +141,7 @@ impl SysRegs {
     /// Returns the address of the guest's next instruction.
     #[inline(always)]
     pub fn pc(&self) -> u64 {
-        if self.state.sysregs {
+        if self.state.sysregs_loaded_on_cpu {
             regs::read::<GUEST_PC>()
         } else {
             self.pc
@@ -151,7 +151,7 @@ impl SysRegs {
     /// Sets the address of the guest's next instruction.
     #[inline(always)]
     pub fn set_pc(&mut self, value: u64) {
-        if self.state.sysregs {
+        if self.state.sysregs_loaded_on_cpu {
             // SAFETY: only the return to the guest uses it.
             unsafe { regs::write::<GUEST_PC>(value) }
         } else {
@@ -162,7 +162,7 @@ impl SysRegs {
     /// Returns the guest's PSTATE, in the format of an SPSR.
     #[inline(always)]
     pub fn pstate(&self) -> u64 {
-        if self.state.sysregs {
+        if self.state.sysregs_loaded_on_cpu {
             regs::read::<GUEST_PSTATE>()
         } else {
             self.pstate
@@ -172,7 +172,7 @@ impl SysRegs {
     /// Sets the guest's PSTATE. The caller keeps it at EL0 or EL1.
     #[inline(always)]
     pub fn set_pstate(&mut self, value: u64) {
-        if self.state.sysregs {
+        if self.state.sysregs_loaded_on_cpu {
             // SAFETY: only the return to the guest uses it.
             unsafe { regs::write::<GUEST_PSTATE>(value) }
         } else {
@@ -200,14 +200,14 @@ impl SysRegs {
 
     /// Moves the registers to this CPU, where they stay until [`SysRegs::put`].
     pub fn load(&mut self) {
-        debug_assert!(!self.state.sysregs);
+        debug_assert!(!self.state.sysregs_loaded_on_cpu);
         // First, as Cortex-A57 and A72 want it (erratum 853709: before HCR_EL2.RW is written).
         if self.state.present.features.has(Features::AARCH32_EL1) {
             self.restore(Group::Deferred32);
             self.state.aarch32 = true;
         }
         self.restore(Group::Deferred);
-        self.state.sysregs = true;
+        self.state.sysregs_loaded_on_cpu = true;
         let (pc, pstate) = (self.pc, self.pstate);
         self.set_pc(pc);
         self.set_pstate(pstate);
@@ -215,12 +215,12 @@ impl SysRegs {
 
     /// Moves the registers back to memory. Those of FP and debug must not be loaded any more.
     pub fn put(&mut self) {
-        debug_assert!(self.state.sysregs && !self.state.fp && !self.state.debug);
+        debug_assert!(self.state.sysregs_loaded_on_cpu && !self.state.fp && !self.state.debug);
         self.pc = self.pc();
         self.pstate = self.pstate();
         self.take_back_system_error();
         self.save(Group::Deferred);
-        self.state.sysregs = false;
+        self.state.sysregs_loaded_on_cpu = false;
         if self.state.aarch32 {
             self.save(Group::Deferred32);
             self.state.aarch32 = false;
@@ -237,7 +237,7 @@ impl SysRegs {
 
     /// Moves the registers that go with FP to this CPU. FP must not be trapped from EL2.
     pub fn load_fp(&mut self) {
-        debug_assert!(self.state.sysregs && !self.state.fp);
+        debug_assert!(self.state.sysregs_loaded_on_cpu && !self.state.fp);
         self.restore(Group::Fp);
         self.state.fp = true;
     }
@@ -254,7 +254,7 @@ impl SysRegs {
 
     /// Moves the breakpoints and what goes with them to this CPU.
     pub fn load_debug(&mut self) {
-        debug_assert!(self.state.sysregs && !self.state.debug);
+        debug_assert!(self.state.sysregs_loaded_on_cpu && !self.state.debug);
         self.restore(Group::Debug);
         self.state.debug = true;
     }

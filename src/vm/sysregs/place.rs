@@ -23,7 +23,7 @@ pub enum Location {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct State {
     /// Its EL1 is loaded.
-    pub sysregs: bool,
+    pub sysregs_loaded_on_cpu: bool,
     /// The registers of an AArch32 EL1 are loaded too.
     pub aarch32: bool,
     /// Its FP registers are loaded.
@@ -38,7 +38,7 @@ impl State {
     /// Returns the state of a vCPU that is in memory.
     pub const fn in_memory(present: Present) -> Self {
         Self {
-            sysregs: false,
+            sysregs_loaded_on_cpu: false,
             aarch32: false,
             fp: false,
             debug: false,
@@ -57,12 +57,12 @@ pub const fn locate(reg: SysReg, state: &State) -> Location {
         return Location::Nowhere;
     }
     let loaded = match reg.class() {
-        Class::Deferred | Class::Timer => state.sysregs,
+        Class::Deferred | Class::Timer => state.sysregs_loaded_on_cpu,
         Class::Deferred32 => state.aarch32,
         Class::LazyFp => state.fp,
         Class::LazyDebug => state.debug,
         Class::Immediate | Class::MemoryOnly => false,
-        Class::LoadOnly if state.sysregs => return Location::MemoryAndCpu,
+        Class::LoadOnly if state.sysregs_loaded_on_cpu => return Location::MemoryAndCpu,
         Class::LoadOnly => false,
         Class::View => return Location::Computed,
     };
