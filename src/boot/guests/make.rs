@@ -1,0 +1,167 @@
+//! Making a VM: stage 2, RAM filled, and what its vCPUs share.
+
+use super::Memory;
+use crate::{
+    addr::{Ipa, Pa, Va},
+    boot::entropy::Source,
+    config,
+    cpu::{barrier, timer, tlb},
+    error::Refusal,
+    isa::{
+        affinity::Affinity,
+        descriptor::{Level, stage2::Support},
+        features::IdReg,
+    },
+    mem::{
+        frames::Frames,
+        stage1,
+        stage2::{IpaRange, Stage2},
+        table::heap_tables::{HeapTables, Machine},
+    },
+    refuse,
+    vm::{
+        Parts, Vm,
+        fdt::{GuestDescription, GuestMap, VIRT},
+        host::Host,
+        image::Extent,
+        load::{Files, Plan},
+        memory::GuestMemory,
+        pvtime::{self, StolenTime},
+        smccc::Start,
+    },
+};
+use alloc::{sync::Arc, vec::Vec};
+
+/// The machine's physical addresses and TLBs, for guests' tables.
+pub struct ThisMachine;
+
+impl Machine for ThisMachine {
+    fn pa_of(page: Va) -> Pa {
+        stage1::to_pa(page.as_u64() as *const u8).expect("the heap is EL2's own memory")
+    }
+
+    fn publish() {
+        barrier::dsb_ishst();
+    }
+
+    fn invalidate(ttbr: u64, address: u64, _: Level) {
+        tlb::invalidate_ipa(ttbr, Ipa::new(address));
+    }
+
+    fn invalidate_all(ttbr: u64) {
+        tlb::invalidate_vm(ttbr);
+    }
+}
+
+/// Makes a VM in its memory, its first vCPU about to start.
+pub fn make_vm(
+    config: &config::Vm<'_>,
+    frames_of: &Memory,
+    host: &Arc<Host>,
+    frames: &Frames,
+    entropy: &mut Source,
+    time_at_count_0: u64,
+) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
+    let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
+    let ram = Extent::new(VIRT.ram, config.memory)
+        .ok_or_else(|| refuse!("{} bytes of RAM do not fit", config.memory))?;
+    let mpidrs: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
+    let plan = plan(config, ram, &mpidrs, host, entropy)?;
+    let ids = &host.ids;
+    let support = Support::from_id(ids.get(IdReg::ID_AA64MMFR0), ids.get(IdReg::ID_AA64MMFR1));
+    let last = Ipa::new(ram.end().as_u64() - 1);
+    let mut stage2 = Stage2::new(HeapTables::new(), last, frames_of.vmid, support)
+        .map_err(|error| refuse!("{error}"))?;
+    let range = IpaRange {
+        start: ram.start,
+        size: ram.size,
+    };
+    stage2
+        .map_ram(frames, &[range], &frames_of.ram)
+        .map_err(|error| refuse!("{error}"))?;
+    let memory = GuestMemory::new(ram.start, frames_of.ram.clone());
+    stage2
+        .map_rom(frames, pvtime::place(config.cpus), frames_of.stolen_time)
+        .map_err(|error| refuse!("{error}"))?;
+    let stolen_time = StolenTime::new(config.cpus, frames_of.stolen_time)
+        .map_err(|error| refuse!("its stolen time can't be written: {error:?}"))?;
+    let start = load(config, &plan, &memory)?;
+    let count = timer::count();
+    let vm = Vm::new(Parts {
+        name: &config.name,
+        host: host.clone(),
+        map: &VIRT,
+        memory,
+        stage2: &stage2,
+        affinities: &affinities,
+        count,
+        time: time_at_count_0.saturating_add(host.seconds(count)),
+        generator: entropy.generator(),
+        stolen_time,
+    })?;
+    if let Some(boot) = vm.switches.first()
+        // A new VM's vCPUs are off: nobody else can have claimed it.
+        && let Ok(claim) = boot.claim()
+    {
+        claim.publish(start);
+    }
+    Ok((vm, stage2))
+}
+
+/// Refuses what the file format allows and this version does not do.
+pub fn refuse_unsupported(config: &config::Vm<'_>) -> Result<(), Refusal> {
+    if config.aarch32 {
+        return Err(refuse!("aarch32 = true is not supported yet"));
+    }
+    Ok(())
+}
+
+/// Returns the affinity of vCPU `n`: 16 in a cluster, as GICv3's SGIs reach them.
+fn affinity(n: u32) -> Affinity {
+    Affinity::new(0, 0, (n >> 4) as u8, (n & 0xf) as u8)
+}
+
+/// Plans a guest's RAM: its kernel, ramdisk and device tree.
+fn plan<'a>(
+    config: &'a config::Vm<'_>,
+    ram: Extent,
+    affinities: &'a [u64],
+    host: &Host,
+    entropy: &mut Source,
+) -> Result<Plan<'a>, Refusal> {
+    let files = Files {
+        kernel: config.kernel.bytes,
+        load: config.load,
+        ramdisk: config.ramdisk.map_or(&[][..], |file| file.bytes),
+        dtb: config.dtb.map(|file| file.bytes),
+        description: GuestDescription {
+            map: MAP,
+            cpus: affinities,
+            ram,
+            bootargs: &config.bootargs,
+            ramdisk: None,
+            rng_seed: entropy.bytes(),
+            kaslr_seed: entropy.number(),
+        },
+    };
+    Plan::new(&files, host.ids.for_guest(0).get(IdReg::ID_AA64MMFR0))
+}
+
+/// Fills a guest's RAM as planned.
+fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Result<Start, Refusal> {
+    plan.fill(memory)?;
+    let layout = plan.layout;
+    log::info!(
+        "vm.{}: {} MiB, kernel at {}, device tree at {}",
+        config.name,
+        config.memory >> 20,
+        layout.entry,
+        layout.tree.start
+    );
+    Ok(Start {
+        entry: layout.entry.as_u64(),
+        context: layout.tree.start.as_u64(),
+    })
+}
+
+const MAP: &GuestMap = &VIRT;
