@@ -23,7 +23,7 @@ use crate::{
     sync::SpinLock,
     vm::{
         Ending, Parts, Vm,
-        fdt::{GuestDescription, GuestMap, VIRT},
+        fdt::{GuestDescription, GuestGic, GuestMap},
         host::Host,
         image::Extent,
         input,
@@ -266,7 +266,7 @@ impl Guests {
             config,
             &memory,
             &self.host,
-            &self.frames,
+            &mut self.frames,
             &mut self.entropy,
             self.time_at_count_0,
         );
@@ -324,6 +324,7 @@ impl Guests {
     }
 
     fn give_back(&mut self, memory: &Memory) {
+        self.frames.revoke_devices(memory.vmid);
         for &block in memory.ram.iter().chain([&memory.stolen_time]) {
             if let Err(error) = self.frames.free(block, Owner::Vm(memory.vmid)) {
                 log::error!("the RAM at {block} is lost: {error:?}");
@@ -389,12 +390,13 @@ fn make_vm(
     config: &config::Vm<'_>,
     frames_of: &Memory,
     host: &Arc<Host>,
-    frames: &Frames,
+    frames: &mut Frames,
     entropy: &mut Source,
     time_at_count_0: u64,
 ) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
     let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
-    let ram = Extent::new(VIRT.ram, config.memory)
+    let map = host.guest_map();
+    let ram = Extent::new(map.ram, config.memory)
         .ok_or_else(|| refuse!("{} bytes of RAM do not fit", config.memory))?;
     let mpidrs: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
     let plan = plan(config, ram, &mpidrs, host, entropy)?;
@@ -410,6 +412,9 @@ fn make_vm(
     stage2
         .map_ram(frames, &[range], &frames_of.ram)
         .map_err(|error| refuse!("{error}"))?;
+    if let Some(interface) = host.virtual_interface {
+        map_cpu_interface(&mut stage2, frames, map, interface)?;
+    }
     let memory = GuestMemory::new(ram.start, frames_of.ram.clone());
     stage2
         .map_rom(frames, pvtime::place(config.cpus), frames_of.stolen_time)
@@ -421,7 +426,7 @@ fn make_vm(
     let vm = Vm::new(Parts {
         name: &config.name,
         host: host.clone(),
-        map: &VIRT,
+        map,
         memory,
         stage2: &stage2,
         affinities: &affinities,
@@ -437,6 +442,24 @@ fn make_vm(
         claim.publish(start);
     }
     Ok((vm, stage2))
+}
+
+/// Gives a guest a GICv2's virtual CPU interface, in the place of its CPU interface.
+fn map_cpu_interface(
+    stage2: &mut Stage2<HeapTables<ThisMachine>>,
+    frames: &mut Frames,
+    map: &GuestMap,
+    interface: PaRange,
+) -> Result<(), Refusal> {
+    let GuestGic::V2 { cpu_interface, .. } = map.gic else {
+        return Ok(());
+    };
+    frames
+        .grant_device(interface, stage2.vmid())
+        .map_err(|error| refuse!("the GIC's virtual interface can't be granted: {error:?}"))?;
+    stage2
+        .map_device(frames, Ipa::new(cpu_interface.0), interface)
+        .map_err(|error| refuse!("{error}"))
 }
 
 /// Refuses what the file format allows and this version does not do.
@@ -466,7 +489,7 @@ fn plan<'a>(
         ramdisk: config.ramdisk.map_or(&[][..], |file| file.bytes),
         dtb: config.dtb.map(|file| file.bytes),
         description: GuestDescription {
-            map: MAP,
+            map: host.guest_map(),
             cpus: affinities,
             ram,
             bootargs: &config.bootargs,
@@ -494,5 +517,3 @@ fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Resul
         context: layout.tree.start.as_u64(),
     })
 }
-
-const MAP: &GuestMap = &VIRT;

@@ -2,7 +2,11 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
-use super::{input, vcpu::Vcpu};
+use super::{
+    gic::{Here, lists::MemoryLists},
+    input,
+    vcpu::Vcpu,
+};
 use crate::{
     addr::Ipa, bits::field, cpu::timer, dev::console, error::GuestError, isa::esr::Access,
 };
@@ -51,12 +55,35 @@ fn load(vcpu: &mut Vcpu, access: Access, value: u64) {
 #[inline(always)]
 fn distributor(vcpu: &mut Vcpu, offset: u64, size: u32, access: Access) -> Result<(), GuestError> {
     let offset = offset as u32;
+    if let Some(lists) = vcpu.lists.memory {
+        return distributor_v2(vcpu, lists, (offset, size), access);
+    }
     if access.write {
         let value = stored(vcpu, access);
         vcpu.with_gic(|gic, here| gic.dist_write(here, offset, size, value));
     } else {
         let value = vcpu.read_gic(|gic, here| gic.dist_read(here, offset, size));
         load(vcpu, access, value);
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn distributor_v2(
+    vcpu: &mut Vcpu,
+    mut lists: MemoryLists,
+    (offset, size): (u32, u32),
+    access: Access,
+) -> Result<(), GuestError> {
+    let here = &mut Here::new(vcpu.index, &mut lists);
+    if access.write {
+        let value = stored(vcpu, access);
+        let kicks = vcpu.vm.gic.lock().dist_v2_write(here, offset, size, value);
+        vcpu.vm.kick(kicks);
+    } else {
+        let answer = vcpu.vm.gic.lock().dist_v2_read(here, offset, size);
+        vcpu.vm.kick(answer.stale);
+        load(vcpu, access, answer.value);
     }
     Ok(())
 }

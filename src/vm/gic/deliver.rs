@@ -105,7 +105,12 @@ impl Gic {
 
     /// Takes homed interrupts back into the bank: now where the list register is at hand, else by
     /// asking for a resync.
-    fn recall<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, id: usize, bits: u32) -> Kicks {
+    pub(super) fn recall<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        id: usize,
+        bits: u32,
+    ) -> Kicks {
         let mut kicks = Kicks::NONE;
         let homed = self.bank(id).map_or(0, |bank| bank.homed & bits);
         for n in Bits(homed) {
@@ -210,7 +215,7 @@ impl Bank {
         let bit = mask(n);
         if self.active & bit == 0 {
             lr::PENDING
-        } else if self.pending & self.allowed(open) & bit != 0 {
+        } else if self.pending & self.allowed(open) & !self.sourced & bit != 0 {
             lr::ACTIVE | lr::PENDING
         } else {
             lr::ACTIVE

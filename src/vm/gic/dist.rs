@@ -123,7 +123,11 @@ impl Gic {
     }
 
     /// Forwards group 0 (bit 0) and group 1 (bit 1) interrupts, or stops.
-    fn open_groups<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, groups: u32) -> Kicks {
+    pub(super) fn open_groups<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        groups: u32,
+    ) -> Kicks {
         let all = |n| {
             if bit(u64::from(groups), n) {
                 u32::MAX
