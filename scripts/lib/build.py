@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from elf import Elf
-from project import ROOT, TARGET, Failure, shown
+from project import ROOT, TARGET, UEFI_TARGET, Failure, shown, write_whole
 
 
 def target_dir():
@@ -26,6 +26,17 @@ def image(kernel):
     except OSError as error:
         raise Failure(f"{shown(kernel)}: {error.strerror}; leave --kernel out to build one") from error
     return data if data[0x38:0x3C] == b"ARM\x64" else Elf(kernel).image()
+
+
+def uefi_application(image):
+    """Builds the UEFI application that carries the flat image; returns its bytes."""
+    carried = target_dir() / "uefi" / "Image"
+    carried.parent.mkdir(parents=True, exist_ok=True)
+    # Written only if it is another one: cargo goes by the file's time.
+    if not carried.is_file() or carried.read_bytes() != image:
+        write_whole(carried, image)
+    _cargo(UEFI_TARGET, ["--package", "entresol-uefi"], ENTRESOL_IMAGE=str(carried))
+    return (target_dir() / UEFI_TARGET / "release" / "entresol-uefi.efi").read_bytes()
 
 
 def _cargo(target, what, **variables):
