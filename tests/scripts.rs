@@ -79,7 +79,10 @@ fn wrong_options_are_refused() {
     refusal("bundle", &["vms.toml"]);
     refusal("image", &["virt"]);
     refusal("image", &["toaster", "-o", "x"]);
-    refusal("image", &["virt", "a.toml", "--bundle", "b.cpio", "-o", "x"]);
+    refusal(
+        "image",
+        &["virt", "a.toml", "--bundle", "b.cpio", "-o", "x"],
+    );
 }
 
 #[test]
