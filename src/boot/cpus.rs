@@ -106,6 +106,7 @@ pub fn run(host: &Arc<Host>) -> ! {
         match cpu.run() {
             Event::Left(vm) => guests::ended(&vm),
             Event::Command(line) => crate::console::run(&line),
+            Event::Halted(vm) => crate::debugger::halted(&vm),
         }
     }
 }

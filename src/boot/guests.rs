@@ -134,6 +134,8 @@ pub fn named(name: &str) -> Option<Arc<Vm>> {
 fn end(name: &str, ending: Ending) -> Result<(), Refusal> {
     let vm = named(name).ok_or_else(|| refuse!("no VM named {name:?} runs"))?;
     vm.end(ending);
+    // vCPUs that stand still leave as all do.
+    crate::debugger::forget(&vm);
     Ok(())
 }
 
@@ -159,6 +161,7 @@ pub fn restart(name: &str) -> Result<(), Refusal> {
 pub fn stop_all() {
     for vm in running() {
         vm.end(Ending::Off);
+        crate::debugger::forget(&vm);
     }
 }
 
@@ -300,6 +303,7 @@ impl Guests {
         let Some(place) = self.running.iter().position(|r| Arc::ptr_eq(&r.vm, vm)) else {
             return;
         };
+        crate::debugger::forget(vm);
         let was_in_front = input::reader().is_some_and(|front| Arc::ptr_eq(&front, vm));
         let Running {
             number,

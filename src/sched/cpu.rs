@@ -9,7 +9,7 @@ use crate::{
     dev::gic::v3,
     sync::SpinLock,
     vm::{
-        Ending, Vm,
+        Ending, Vm, debug,
         host::{Host, KICK, NUDGE},
         input,
         vcpu::{Exit, Vcpu},
@@ -47,6 +47,8 @@ pub enum Event {
     Left(Arc<Vm>),
     /// A command was entered on the hypervisor's console.
     Command(String),
+    /// The last of the vCPUs of a VM that shall stand still does.
+    Halted(Arc<Vm>),
 }
 
 /// A physical CPU's part in running guests.
@@ -83,6 +85,9 @@ impl Cpu {
             self.wake_by_timers();
             if let Some(vm) = self.dismiss() {
                 return Event::Left(vm);
+            }
+            if let Some(vm) = self.park() {
+                return Event::Halted(vm);
             }
             if let Some(command) = input::take_command() {
                 return Event::Command(command);
@@ -123,16 +128,39 @@ impl Cpu {
                 .vcpus
                 .iter()
                 .position(|vcpu| vcpu.vm().ending().is_some())?;
-            if self.resident == Some(n) {
-                self.put();
+            let vm = self.give_up(n).vm().clone();
+            // Those that stand still leave as all do.
+            for parked in vm.unpark(None) {
+                self.inbox.send(parked.vcpu);
             }
-            self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
-            self.shares.remove(n);
-            let vm = self.vcpus.remove(n).vm().clone();
             if vm.lose_vcpu() {
                 return Some(vm);
             }
         }
+    }
+
+    /// Hands over a vCPU that shall stand still; returns its VM when all of it does.
+    fn park(&mut self) -> Option<Arc<Vm>> {
+        loop {
+            let mut vcpus = self.vcpus.iter();
+            let n = vcpus.position(|vcpu| vcpu.vm().shall_park(vcpu.index()))?;
+            let mut vcpu = self.give_up(n);
+            vcpu.evict_debug();
+            let vm = vcpu.vm().clone();
+            if vm.park(local::this().index, vcpu) {
+                return Some(vm);
+            }
+        }
+    }
+
+    /// Takes a vCPU out of this CPU's care.
+    fn give_up(&mut self, n: usize) -> Box<Vcpu> {
+        if self.resident == Some(n) {
+            self.put();
+        }
+        self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
+        self.shares.remove(n);
+        self.vcpus.remove(n)
     }
 
     /// Runs a vCPU for a slice or until it has nothing to do.
@@ -140,7 +168,9 @@ impl Cpu {
         self.make_resident(n);
         self.last = n;
         let start = timer::count();
-        self.set_alarm(Some(start.saturating_add(self.slice)));
+        debug::settle(&mut self.vcpus, n, start);
+        let due = self.vcpus[n].debug_due();
+        self.set_alarm(Some(start.saturating_add(self.slice)), due);
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
         let ran = timer::count().wrapping_sub(start);
@@ -153,6 +183,7 @@ impl Cpu {
             Exit::SystemOff => drop(self.vcpus[n].vm().end(Ending::Off)),
             Exit::SystemReset => drop(self.vcpus[n].vm().end(Ending::Reset)),
             Exit::Stopped(reason) => self.crash(n, reason),
+            Exit::Debug(_) => self.vcpus[n].vm().halt(),
         }
     }
 
@@ -203,11 +234,12 @@ impl Cpu {
     }
 
     /// Sets EL2's timer to the end of the slice, if others want to run, or to when the timer of
-    /// one that waits elsewhere than on the CPU will want it, whichever is first.
-    fn set_alarm(&self, slice_end: Option<u64>) {
+    /// one that waits elsewhere than on the CPU will want it, or to `due`, whichever is first.
+    fn set_alarm(&self, slice_end: Option<u64>, due: Option<u64>) {
         let others = self.shares.iter().filter(|share| share.runnable).count() > 1;
         let end = slice_end.filter(|_| others);
-        match self.next_deadline().into_iter().chain(end).min() {
+        let deadline = self.next_deadline();
+        match deadline.into_iter().chain(end).chain(due).min() {
             Some(when) => timer::start(when),
             None => timer::stop(),
         }
@@ -240,7 +272,7 @@ impl Cpu {
 
     /// Sleeps until there is something to do.
     fn idle(&mut self) {
-        self.set_alarm(None);
+        self.set_alarm(None, None);
         barrier::dsb_sy();
         barrier::wfi();
         self.take_interrupts();

@@ -6,7 +6,9 @@
 #![expect(unsafe_code, reason = "the vectors find these by name")]
 
 use super::{
-    bus, emulate, fault, psci,
+    bus,
+    debug::Owner,
+    emulate, fault, psci,
     smccc::{self, Action, Facts},
     stats::Reason,
     system::{self, Detour},
@@ -117,6 +119,11 @@ fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
 fn divert(vcpu: &mut Vcpu, esr: Esr, detour: Detour) -> Next {
     match detour {
         Detour::Refused(error) => blame(vcpu, esr, error),
+        Detour::Again => vcpu.leave(Exit::Interrupted),
+        Detour::LookUp => {
+            vcpu.skip(esr);
+            vcpu.leave(Exit::Interrupted)
+        }
         Detour::Clean => {
             vcpu.skip(esr);
             vcpu.clean_memory()
@@ -161,6 +168,18 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
             vcpu.skip(esr);
             if !esr.is_wait_for_event() {
                 return wait(vcpu);
+            }
+        }
+        class::BREAKPOINT
+        | class::SOFTWARE_STEP
+        | class::WATCHPOINT
+        | class::BKPT
+        | class::VECTOR_CATCH
+        | class::BRK
+            if vcpu.debug_owner() == Owner::Debugger =>
+        {
+            if let Some(exit) = vcpu.take_debug_exception(esr) {
+                return vcpu.leave(exit);
             }
         }
         class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
