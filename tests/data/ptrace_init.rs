@@ -23,6 +23,7 @@ fn call(number: u64, [a, b, c, d, e]: [u64; 5]) -> i64 {
 }
 
 const WRITE: u64 = 64;
+const NANOSLEEP: u64 = 101;
 const PTRACE: u64 = 117;
 const KILL: u64 = 129;
 const REBOOT: u64 = 142;
@@ -197,6 +198,9 @@ fn debug(child: &Child, first: u64) {
             }
         }
     }
+    // The two of them don't speak at once.
+    let pause = [first, 0];
+    call(NANOSLEEP, [pause.as_ptr() as u64, 0, 0, 0, 0]);
     let _ = writeln!(
         Console,
         "\nPTRACE {breakpoints} breakpoints, {watchpoints} watchpoints, {right} right, {wrong} wrong end"

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::{Bundle, Scratch};
+
 const TARGET: &str = "aarch64-unknown-none-softfloat";
 
 /// A hypervisor that was built: its file with symbols, and what a boot loader takes.
@@ -83,6 +85,30 @@ pub fn guest(name: &str) -> PathBuf {
     let image = image.unwrap_or_else(|why| panic!("the guest {name} can't be run: {why}"));
     images.insert(name.to_owned(), image.clone());
     image
+}
+
+/// Builds a Linux program of `tests/data`, which is one file and uses no library, and returns a ramdisk
+/// of which it is the first process.
+///
+/// # Panics
+///
+/// Panics where it can't be built.
+pub fn linux_init(source: &str) -> Vec<u8> {
+    let folder = Scratch::folder("init");
+    let output = folder.path().join("init");
+    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command
+        .args(["--edition", "2024", "--target", TARGET])
+        .args(["-O", "-C", "panic=abort", "-C", "relocation-model=static"])
+        .args(["-C", "link-arg=--image-base=0x400000", "-o"])
+        .arg(&output)
+        .arg(super::root().join("tests/data").join(source));
+    succeed(&mut command).unwrap_or_else(|why| panic!("{source}: {why}"));
+    let program = std::fs::read(output).expect("was made");
+    let mut archive = Bundle::new().file("init", program).archive();
+    // The mode is the second field after the magic number: a program, not a plain file.
+    archive[14..22].copy_from_slice(b"000081ed");
+    archive
 }
 
 fn given(variable: &str) -> Option<PathBuf> {

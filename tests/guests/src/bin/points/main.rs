@@ -3,7 +3,11 @@
 //! Boot arguments: `set=N`, from 0 to 3, says which of the places are its own; without it, none is
 //! and no debug register is ever touched. `rounds=N`: how often it gives the CPU up and comes back.
 //! Each round goes by all places, those of other VMs too, which have the same addresses. At the end
-//! comes one line, `points: N rounds, N exceptions, N missing, N stray`.
+//! comes one line, `points: N rounds, N exceptions, N missing, N stray, done at N end`, the last by the
+//! physical counter, which all VMs have alike; `wait=MS` says how long after.
+//!
+//! With `target` it says where the first places are and goes by them for ever, for a debugger to stop
+//! it there; meanwhile it writes debug registers of its own and reads them back.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -13,17 +17,22 @@ guests::entry!(main);
 #[cfg(target_os = "none")]
 fn main() -> ! {
     use guests::println;
-    use guests::rt::{console, entry, gic, smccc};
+    use guests::rt::{console, entry, gic, smccc, timer};
 
     console::init();
     gic::init();
+    if entry::has_argument("target") {
+        turns::as_target();
+    }
     let number = |key| entry::argument(key).and_then(|text| text.parse::<usize>().ok());
     let tally = match number("set") {
         Some(set) => turns::with_points(set, number("rounds").unwrap_or(1000)),
         None => turns::without(number("rounds").unwrap_or(1000)),
     };
+    let done = timer::Timer::Physical.count();
+    timer::pause(1000 * number("wait").unwrap_or(0) as u64);
     println!(
-        "points: {} rounds, {} exceptions, {} missing, {} stray",
+        "points: {} rounds, {} exceptions, {} missing, {} stray, done at {done} end",
         tally.rounds, tally.exceptions, tally.missing, tally.stray
     );
     smccc::system_off()
@@ -31,12 +40,12 @@ fn main() -> ! {
 
 #[cfg(target_os = "none")]
 mod turns {
-    use guests::msr;
     use guests::rt::{
         points::{self, Hits, KDE, MDE, SPOTS},
         sysreg,
         timer::{ENABLE, Timer, ticks},
     };
+    use guests::{mrs, msr, println};
 
     /// What became of the rounds.
     #[derive(Default)]
@@ -91,6 +100,28 @@ mod turns {
             tally.add(points::hits(walk_and_touch), Hits::default());
         }
         tally
+    }
+
+    /// Is what somebody else debugs.
+    pub fn as_target() -> ! {
+        println!(
+            "points: instruction {:#x} word {:#x} end",
+            points::instruction(0),
+            points::word(0)
+        );
+        msr!("OSLAR_EL1", 0);
+        let mut strays = 0;
+        for round in 1_u64.. {
+            msr!("DBGBVR0_EL1", round << 2);
+            msr!("MDSCR_EL1", MDE);
+            strays += points::hits(walk_and_touch).strays;
+            strays += u64::from(mrs!("DBGBVR0_EL1") != round << 2);
+            strays += u64::from(mrs!("MDSCR_EL1") & (KDE | MDE) != MDE);
+            if round % 2000 == 0 {
+                println!("points: {strays} stray end");
+            }
+        }
+        guests::rt::smccc::system_off()
     }
 
     fn place(first: usize) -> Hits {
