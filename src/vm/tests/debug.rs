@@ -52,7 +52,11 @@ struct Shared {
 impl Shared {
     /// vCPUs whose guests have unlocked the OS lock.
     fn unlocked(count: usize) -> Self {
-        let mut guest = Guest::new();
+        Self::unlocked_on(USUAL, count)
+    }
+
+    fn unlocked_on(build: Build, count: usize) -> Self {
+        let mut guest = Guest::build(build);
         guest.vcpu.put();
         poke(MDCR_EL2, TDA | TDOSA);
         let vcpus = (0..count).map(|_| guest.another(0)).collect();
@@ -210,6 +214,37 @@ fn a_switch_between_two_users_saves_one_and_loads_the_other() {
         // MDCCINT_EL1 and the claim tags both ways, tag 0 looked at, the channel's words cleared.
         channel: (3, 3),
         // Saved; nothing enabled until the registers are there; loaded.
+        control: (1, 2),
+        traps: (2, 2),
+    };
+    assert_eq!(count(), switch);
+}
+
+/// With FEAT_FGT the claim tags and the channel stay trapped, and don't go with the breakpoints.
+#[test]
+fn what_is_trapped_alone_is_not_moved() {
+    let mut shared = Shared::unlocked_on(Build { fgt: true, ..USUAL }, 2);
+    take_log();
+    shared.msr(encoding(SysReg::MDCCINT_EL1), 1 << 30);
+    shared.msr(CLAIMSET, 0b110);
+    assert_eq!(shared.mrs(CLAIMCLR), 0b110);
+    assert_eq!(shared.vcpu().debug_owner(), Owner::Free);
+    assert_eq!(count(), Count::default());
+    shared.msr(encoding(SysReg::MDSCR_EL1), MDE);
+    let first = Count {
+        numbered: (0, NUMBERED),
+        channel: (1, 1),
+        traps: (1, 1),
+        ..Count::default()
+    };
+    assert_eq!(count(), first);
+    shared.switch_to(1);
+    shared.msr(encoding(SysReg::MDSCR_EL1), MDE);
+    take_log();
+    shared.switch_to(0);
+    let switch = Count {
+        numbered: (NUMBERED, NUMBERED),
+        channel: (2, 1),
         control: (1, 2),
         traps: (2, 2),
     };
