@@ -281,7 +281,10 @@ impl IdRegs {
             }
             guest.set(rule.reg, value);
         }
-        guest.set(IdReg::ID_AA64DFR0, self.debug_for_guest(guest.get(IdReg::ID_AA64DFR0)));
+        guest.set(
+            IdReg::ID_AA64DFR0,
+            self.debug_for_guest(guest.get(IdReg::ID_AA64DFR0)),
+        );
         let mmfr0 = guest.get(IdReg::ID_AA64MMFR0);
         guest.set(IdReg::ID_AA64MMFR0, with_field(mmfr0, 0, 4, pa_range));
         guest
@@ -481,7 +484,12 @@ mod tests {
     fn of_many_breakpoints_a_guest_is_shown_sixteen() {
         let mut host = IdRegs::ZERO;
         host.set(IdReg::ID_AA64DFR0, 0xf0f0_f009);
-        for (wide, context) in [(0, 0xf), (0x0513_1300, 1), (0x0313_1300, 0), (0x3f1f_1f00, 15)] {
+        for (wide, context) in [
+            (0, 0xf),
+            (0x0513_1300, 1),
+            (0x0313_1300, 0),
+            (0x3f1f_1f00, 15),
+        ] {
             host.set(IdReg::ID_AA64DFR1, wide);
             let guest = host.for_guest(0);
             let dfr0 = guest.get(IdReg::ID_AA64DFR0);

@@ -6,7 +6,7 @@
 use super::{DEFAULT_WEIGHT, Share, pick, wake};
 use crate::{
     cpu::{barrier, local, timer, tlb},
-    dev::gic::v3,
+    dev::gic::{CpuInterface, Interface, Taken},
     sync::SpinLock,
     vm::{
         Ending, Vm, debug,
@@ -61,6 +61,8 @@ pub struct Cpu {
     resident: Option<usize>,
     last: usize,
     slice: u64,
+    /// Whether some vCPU here may have to be handed over to stand still.
+    parking: bool,
 }
 
 impl Cpu {
@@ -73,6 +75,7 @@ impl Cpu {
             shares: Vec::new(),
             resident: None,
             last: 0,
+            parking: false,
             slice: (host.frequency / SLICES_PER_SECOND).max(1),
         }
     }
@@ -108,6 +111,7 @@ impl Cpu {
             // Whatever was rung for it before it had a home.
             let newest = self.vcpus.len() - 1;
             look_up(&mut self.vcpus, &mut self.shares, newest, false);
+            self.parking = true;
         }
     }
 
@@ -117,6 +121,7 @@ impl Cpu {
             if self.vcpus[n].vm().take_ring(self.vcpus[n].index()) {
                 let resident = self.resident == Some(n);
                 look_up(&mut self.vcpus, &mut self.shares, n, resident);
+                self.note_parking(n);
             }
         }
     }
@@ -139,11 +144,19 @@ impl Cpu {
         }
     }
 
+    /// Looks whether a vCPU for which somebody rang shall stand still.
+    fn note_parking(&mut self, n: usize) {
+        self.parking |= self.vcpus[n].vm().shall_park(self.vcpus[n].index());
+    }
+
     /// Hands over a vCPU that shall stand still; returns its VM when all of it does.
     fn park(&mut self) -> Option<Arc<Vm>> {
-        loop {
+        while self.parking {
             let mut vcpus = self.vcpus.iter();
-            let n = vcpus.position(|vcpu| vcpu.vm().shall_park(vcpu.index()))?;
+            let Some(n) = vcpus.position(|vcpu| vcpu.vm().shall_park(vcpu.index())) else {
+                self.parking = false;
+                break;
+            };
             let mut vcpu = self.give_up(n);
             vcpu.evict_debug();
             let vm = vcpu.vm().clone();
@@ -151,6 +164,7 @@ impl Cpu {
                 return Some(vm);
             }
         }
+        None
     }
 
     /// Takes a vCPU out of this CPU's care.
@@ -177,7 +191,8 @@ impl Cpu {
         vcpu.publish_stats(ran);
         self.shares[n].charge(ran);
         match exit {
-            Exit::Interrupted => {}
+            // The bell may have been heard in the first tier already.
+            Exit::Interrupted => self.note_parking(n),
             Exit::Wait => self.shares[n].runnable = false,
             Exit::Off => self.turn_off(n),
             Exit::SystemOff => drop(self.vcpus[n].vm().end(Ending::Off)),
@@ -282,20 +297,22 @@ impl Cpu {
     /// that vCPU takes it on its way back into the guest.
     fn take_interrupts(&mut self) {
         let known = self.host.interrupts;
+        let gic = self.host.gic;
         loop {
-            let intid = v3::highest_pending();
+            let intid = gic.highest_pending();
             if intid == known.virtual_timer || intid == known.physical_timer {
                 match self.resident {
                     Some(n) if is_on(&self.vcpus[n]) => wake(&mut self.shares, n),
                     // Nobody's: a timer that was left on.
-                    _ => end_interrupt(v3::acknowledge()),
+                    _ => end_interrupt(gic, gic.acknowledge()),
                 }
                 return;
             }
             if intid >= FIRST_SPECIAL {
                 return;
             }
-            let intid = v3::acknowledge();
+            let taken = gic.acknowledge();
+            let intid = taken.intid();
             if intid == known.hypervisor_timer {
                 timer::stop();
             } else if known.console == Some(intid) {
@@ -307,7 +324,7 @@ impl Cpu {
             } else if intid != KICK && intid != NUDGE {
                 log::warn!("interrupt {intid} came while idle, and is nobody's");
             }
-            end_interrupt(intid);
+            end_interrupt(gic, taken);
         }
     }
 
@@ -320,10 +337,10 @@ impl Cpu {
 /// INTIDs from here on say that nothing is pending.
 const FIRST_SPECIAL: u32 = 1020;
 
-fn end_interrupt(intid: u32) {
-    if intid < FIRST_SPECIAL {
-        v3::priority_drop(intid);
-        v3::deactivate(intid);
+fn end_interrupt(gic: Interface, taken: Taken) {
+    if taken.intid() < FIRST_SPECIAL {
+        gic.priority_drop(taken);
+        gic.deactivate(taken);
     }
 }
 

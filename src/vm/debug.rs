@@ -120,8 +120,16 @@ impl Debug {
     }
 
     /// Returns whether the owner is one that may change by itself.
+    #[inline(always)]
     const fn is_temporary(&self) -> bool {
         matches!(self.owner, Owner::Guest) || self.claimed
+    }
+
+    /// Returns whether it is time to look whether the guest still uses the registers, or may have
+    /// them again.
+    #[inline(always)]
+    const fn is_due(&self, now: u64) -> bool {
+        self.is_temporary() && now >= self.due
     }
 
     /// Returns what the vCPU has after a reset: a debugger stays.
@@ -171,6 +179,7 @@ impl Vcpu {
     }
 
     /// Returns who should have the debug registers.
+    #[inline(always)]
     fn rightful_owner(&self) -> Owner {
         if self.debug.session.is_some() {
             return Owner::Debugger;
@@ -210,6 +219,7 @@ impl Vcpu {
     }
 
     /// Decides the owner of a vCPU that is about to be loaded.
+    #[inline(always)]
     pub(super) fn decide_debug(&mut self) {
         self.debug.claimed = false;
         self.debug.owner = self.rightful_owner();
@@ -222,7 +232,15 @@ impl Vcpu {
     }
 
     /// Gives a vCPU that was just loaded what of debug is on the CPU already.
+    #[inline(always)]
     pub(super) fn resume_debug(&mut self) {
+        if self.debug.owner != Owner::Free {
+            self.resume_owned();
+        }
+    }
+
+    #[inline(never)]
+    fn resume_owned(&mut self) {
         match self.debug.owner {
             Owner::Free => {}
             Owner::Locked => self.control_while_withheld(),
@@ -240,9 +258,12 @@ impl Vcpu {
     }
 
     /// Takes from a vCPU that was just put what concerns debug, but for the breakpoints.
+    #[inline(always)]
     pub(super) fn suspend_debug(&mut self) {
         self.debug.touched = false;
-        self.set_debug_traps(DebugTraps::Closed);
+        if self.debug.traps != DebugTraps::Closed {
+            self.set_debug_traps(DebugTraps::Closed);
+        }
         if self.debug.owner == Owner::Guest && !self.enables_debug() {
             self.debug.owner = Owner::Free;
         }
@@ -259,6 +280,7 @@ impl Vcpu {
         self.sysregs_mut().set_debug_control(control);
     }
 
+    #[inline(never)]
     fn set_debug_traps(&mut self, wanted: DebugTraps) {
         if self.debug.traps != wanted {
             self.debug.traps = wanted;
@@ -288,15 +310,6 @@ impl Vcpu {
             self.save_breakpoints();
         }
         self.debug.foreign = false;
-    }
-
-    /// Looks, when it is time, whether the guest still uses the registers, or may have them again.
-    fn look_at_use(&mut self, now: u64) {
-        if self.debug.is_temporary() && now >= self.debug.due {
-            self.debug.touched = false;
-            self.debug.claimed = false;
-            self.debug.unsettled = true;
-        }
     }
 
     /// Makes the decided owner the owner. Others' breakpoints are off the CPU if it needs them.
@@ -339,13 +352,22 @@ impl Vcpu {
 
 /// Decides who has the debug registers while vCPU `who`, which is loaded, runs, and gives it what is
 /// its. `vcpus` are all those in the care of this CPU: one of them may have to give its own up.
+#[inline(always)]
 pub fn settle(vcpus: &mut [Box<Vcpu>], who: usize, now: u64) {
+    let is_settled = |debug: &Debug| !(debug.unsettled || debug.is_due(now));
+    if vcpus.get(who).is_some_and(|vcpu| !is_settled(&vcpu.debug)) {
+        settle_anew(vcpus, who, now);
+    }
+}
+
+#[inline(never)]
+fn settle_anew(vcpus: &mut [Box<Vcpu>], who: usize, now: u64) {
     let Some(vcpu) = vcpus.get_mut(who) else {
         return;
     };
-    vcpu.look_at_use(now);
-    if !vcpu.debug.unsettled {
-        return;
+    if vcpu.debug.is_due(now) {
+        vcpu.debug.touched = false;
+        vcpu.debug.claimed = false;
     }
     vcpu.debug.unsettled = false;
     let owner = vcpu.rightful_owner();

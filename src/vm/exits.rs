@@ -170,6 +170,15 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
                 return wait(vcpu);
             }
         }
+        class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
+        _ => return rare(vcpu, esr),
+    }
+    Next::resume(&mut vcpu.frame)
+}
+
+#[inline(never)]
+fn rare(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    match esr.class() {
         class::BREAKPOINT
         | class::SOFTWARE_STEP
         | class::WATCHPOINT
@@ -178,15 +187,14 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
         | class::BRK
             if vcpu.debug_owner() == Owner::Debugger =>
         {
-            if let Some(exit) = vcpu.take_debug_exception(esr) {
-                return vcpu.leave(exit);
+            match vcpu.take_debug_exception(esr) {
+                Some(exit) => vcpu.leave(exit),
+                None => Next::resume(&mut vcpu.frame),
             }
         }
-        class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
         // Whatever else is trapped belongs to a feature that the guest was told it does not have.
-        _ => return blame(vcpu, esr, GuestError::Undefined),
+        _ => blame(vcpu, esr, GuestError::Undefined),
     }
-    Next::resume(&mut vcpu.frame)
 }
 
 /// Answers an HVC or SMC by the SMC calling convention.

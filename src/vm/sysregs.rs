@@ -100,6 +100,11 @@ impl SysRegs {
         self.state.sysregs_loaded_on_cpu
     }
 
+    /// Returns whether there is such a register for this vCPU.
+    pub const fn has(&self, reg: SysReg) -> bool {
+        !matches!(locate(reg, &self.state), Location::Nowhere)
+    }
+
     /// Reads a register, wherever it is.
     #[inline(always)]
     pub fn read(&self, reg: SysReg) -> u64 {
@@ -261,14 +266,16 @@ impl SysRegs {
         }
     }
 
+    #[inline(always)]
     fn load_debug_control(&mut self) {
-        self.restore(Group::DebugControl);
         self.state.debug_control = true;
+        self.write(SysReg::MDSCR_EL1, self.regs[SysReg::MDSCR_EL1 as usize]);
     }
 
+    #[inline(always)]
     fn put_debug_control(&mut self) {
         if self.state.debug_control {
-            self.save(Group::DebugControl);
+            self.regs[SysReg::MDSCR_EL1 as usize] = self.read(SysReg::MDSCR_EL1);
             self.state.debug_control = false;
         }
     }

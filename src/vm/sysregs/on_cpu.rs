@@ -19,8 +19,6 @@ pub(super) enum Group {
     Deferred32,
     /// With the FP registers.
     Fp,
-    /// MDSCR_EL1.
-    DebugControl,
     /// With the breakpoints, which [`numbered`](super::numbered) moves.
     Debug,
 }
@@ -33,7 +31,6 @@ impl Group {
             Self::Deferred => matches!(class, Class::Deferred | Class::Timer),
             Self::Deferred32 => matches!(class, Class::Deferred32),
             Self::Fp => matches!(class, Class::LazyFp),
-            Self::DebugControl => matches!(class, Class::DebugControl),
             Self::Debug => matches!(class, Class::LazyDebug),
         }
     }
