@@ -4,6 +4,7 @@ use crate::refuse;
 use crate::{
     boot::guests,
     cpu::timer,
+    debugger::commands as debugger,
     log::{self, print},
     vm::{Vm, input, psci::Power, stats::NAMES},
 };
@@ -19,6 +20,9 @@ const HELP: &str = "\
   restart NAME     stops a VM and starts it anew
   move NAME VCPU CPU  gives a vCPU to another CPU
   poweroff         stops all VMs and turns the machine off
+  halt NAME        makes a VM stand still; go NAME, go on; detach NAME, go on undisturbed
+  break NAME ADDRESS, watch NAME ADDRESS SIZE   stop it there; clear NAME, nowhere
+  regs NAME [VCPU], step NAME [VCPU]            of one that stands still
   an empty line, exit, or Ctrl-] goes back to the VM in front
 ";
 
@@ -55,6 +59,9 @@ pub fn run(line: &str) {
         ("poweroff", []) => {
             guests::stop_all();
             false
+        }
+        (verb, [name, rest @ ..]) if debugger::is_command(verb) => {
+            debugger::command(verb, name, rest)
         }
         _ => {
             print(format_args!("unknown command {line:?}; help lists them\n"));

@@ -166,6 +166,8 @@ pub fn move_vcpu(name: &str, vcpu: usize, cpu: usize) -> Result<(), Refusal> {
 fn end(name: &str, ending: Ending) -> Result<(), Refusal> {
     let vm = named(name).ok_or_else(|| refuse!("no VM named {name:?} runs"))?;
     vm.end(ending);
+    // vCPUs that stand still leave as all do.
+    crate::debugger::forget(&vm);
     Ok(())
 }
 
@@ -191,6 +193,7 @@ pub fn restart(name: &str) -> Result<(), Refusal> {
 pub fn stop_all() {
     for vm in running() {
         vm.end(Ending::Off);
+        crate::debugger::forget(&vm);
     }
 }
 
@@ -341,6 +344,7 @@ impl Guests {
         let Some(place) = self.running.iter().position(|r| Arc::ptr_eq(&r.vm, vm)) else {
             return;
         };
+        crate::debugger::forget(vm);
         let was_in_front = input::reader().is_some_and(|front| Arc::ptr_eq(&front, vm));
         let Running {
             number,
