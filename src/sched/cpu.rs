@@ -59,6 +59,8 @@ pub struct Cpu {
     resident: Option<usize>,
     last: usize,
     slice: u64,
+    /// The count at which the turn before ended, or the sleep since.
+    left: u64,
 }
 
 impl Cpu {
@@ -72,6 +74,7 @@ impl Cpu {
             resident: None,
             last: 0,
             slice: (host.frequency / SLICES_PER_SECOND).max(1),
+            left: timer::count(),
         }
     }
 
@@ -140,11 +143,14 @@ impl Cpu {
         self.make_resident(n);
         self.last = n;
         let start = timer::count();
+        self.note_choice(n, start);
         self.set_alarm(Some(start.saturating_add(self.slice)));
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
-        let ran = timer::count().wrapping_sub(start);
-        vcpu.publish_stats(ran);
+        let el2 = start.wrapping_sub(self.left);
+        self.left = timer::count();
+        let ran = self.left.wrapping_sub(start);
+        vcpu.publish_stats(ran, el2);
         self.shares[n].charge(ran);
         match exit {
             Exit::Interrupted => {}
@@ -153,6 +159,17 @@ impl Cpu {
             Exit::SystemOff => drop(self.vcpus[n].vm().end(Ending::Off)),
             Exit::SystemReset => drop(self.vcpus[n].vm().end(Ending::Reset)),
             Exit::Stopped(reason) => self.crash(n, reason),
+        }
+    }
+
+    /// Counts from whom time is stolen: all that could run but the one that does.
+    fn note_choice(&mut self, chosen: usize, now: u64) {
+        for (n, (vcpu, share)) in self.vcpus.iter_mut().zip(&self.shares).enumerate() {
+            if n == chosen {
+                vcpu.end_wait(now);
+            } else if share.runnable {
+                vcpu.pass_over(now);
+            }
         }
     }
 
@@ -243,6 +260,7 @@ impl Cpu {
         self.set_alarm(None);
         barrier::dsb_sy();
         barrier::wfi();
+        self.left = timer::count();
         self.take_interrupts();
     }
 
