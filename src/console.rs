@@ -110,10 +110,7 @@ fn vms() {
 fn stats() {
     let vms = guests::running();
     ask_for_news(&vms);
-    print(format_args!(
-        "{:<16} vCPU  run ms  EL2 ms wait ms",
-        "VM"
-    ));
+    print(format_args!("{:<16} vCPU  run ms  EL2 ms wait ms", "VM"));
     for name in NAMES {
         print(format_args!(" {name:>11}"));
     }

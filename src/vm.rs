@@ -141,6 +141,7 @@ impl Vm {
             .map(|affinity| gic::Affinity::from_mpidr(affinity.mpidr()))
             .collect();
         let gic = Gic::new(&gic::Config {
+            version: host.gic_version,
             affinities: &gic_affinities,
             spis: SPIS,
             priority_bits: host.priority_bits,

@@ -231,7 +231,7 @@ impl Guests {
             config,
             &memory,
             &self.host,
-            &self.frames,
+            &mut self.frames,
             &mut self.entropy,
             self.time_at_count_0,
         );
@@ -289,6 +289,7 @@ impl Guests {
     }
 
     fn give_back(&mut self, memory: &Memory) {
+        self.frames.revoke_devices(memory.vmid);
         for &block in memory.ram.iter().chain([&memory.stolen_time]) {
             if let Err(error) = self.frames.free(block, Owner::Vm(memory.vmid)) {
                 log::error!("the RAM at {block} is lost: {error:?}");

@@ -6,7 +6,7 @@
 use super::{DEFAULT_WEIGHT, Share, pick, wake};
 use crate::{
     cpu::{barrier, local, timer, tlb},
-    dev::gic::v3,
+    dev::gic::{CpuInterface, Interface, Taken},
     sync::SpinLock,
     vm::{
         Ending, Vm,
@@ -268,20 +268,22 @@ impl Cpu {
     /// that vCPU takes it on its way back into the guest.
     fn take_interrupts(&mut self) {
         let known = self.host.interrupts;
+        let gic = self.host.gic;
         loop {
-            let intid = v3::highest_pending();
+            let intid = gic.highest_pending();
             if intid == known.virtual_timer || intid == known.physical_timer {
                 match self.resident {
                     Some(n) if is_on(&self.vcpus[n]) => wake(&mut self.shares, n),
                     // Nobody's: a timer that was left on.
-                    _ => end_interrupt(v3::acknowledge()),
+                    _ => end_interrupt(gic, gic.acknowledge()),
                 }
                 return;
             }
             if intid >= FIRST_SPECIAL {
                 return;
             }
-            let intid = v3::acknowledge();
+            let taken = gic.acknowledge();
+            let intid = taken.intid();
             if intid == known.hypervisor_timer {
                 timer::stop();
             } else if known.console == Some(intid) {
@@ -293,7 +295,7 @@ impl Cpu {
             } else if intid != KICK && intid != NUDGE {
                 log::warn!("interrupt {intid} came while idle, and is nobody's");
             }
-            end_interrupt(intid);
+            end_interrupt(gic, taken);
         }
     }
 
@@ -306,10 +308,10 @@ impl Cpu {
 /// INTIDs from here on say that nothing is pending.
 const FIRST_SPECIAL: u32 = 1020;
 
-fn end_interrupt(intid: u32) {
-    if intid < FIRST_SPECIAL {
-        v3::priority_drop(intid);
-        v3::deactivate(intid);
+fn end_interrupt(gic: Interface, taken: Taken) {
+    if taken.intid() < FIRST_SPECIAL {
+        gic.priority_drop(taken);
+        gic.deactivate(taken);
     }
 }
 

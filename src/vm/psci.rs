@@ -199,7 +199,9 @@ fn restart(regs: &mut SysRegs, entry: u64) {
     for reg in sysreg::ALL {
         let is_timer = matches!(reg, SysReg::CNTV_CVAL_EL0 | SysReg::CNTP_CVAL_EL0);
         match reg.class() {
-            Class::Deferred | Class::MemoryOnly if !is_timer => regs.write(reg, reg.info().reset),
+            Class::Deferred | Class::MemoryOnly if !is_timer && regs.has(reg) => {
+                regs.write(reg, reg.info().reset);
+            }
             _ => {}
         }
     }

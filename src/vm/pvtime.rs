@@ -131,10 +131,9 @@ impl Vcpu {
 /// Converts counts at so many Hz, fewer than 2^34.
 const fn nanoseconds(counts: u64, frequency: u64) -> u64 {
     const SECOND: u64 = 1_000_000_000;
-    let (Some(seconds), Some(rest)) = (
-        counts.checked_div(frequency),
-        counts.checked_rem(frequency),
-    ) else {
+    let (Some(seconds), Some(rest)) =
+        (counts.checked_div(frequency), counts.checked_rem(frequency))
+    else {
         return 0;
     };
     let part = rest.saturating_mul(SECOND) / frequency;
