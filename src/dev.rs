@@ -7,6 +7,7 @@ pub mod ns16550;
 pub mod pl011;
 pub mod pl031;
 pub mod psci;
+pub mod smccc;
 pub(crate) mod uart;
 
 pub use uart::Uart;

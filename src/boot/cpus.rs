@@ -93,6 +93,7 @@ pub fn secondary() -> ! {
         log::error!("CPU {}: {refusal}", local::this().index);
         barrier::halt()
     }
+    host.join();
     ONLINE.fetch_add(1, Ordering::AcqRel);
     run(host)
 }

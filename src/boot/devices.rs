@@ -15,6 +15,7 @@ use crate::{
         pl011::Pl011,
         pl031,
         psci::{Conduit, Psci},
+        smccc::Firmware,
     },
     error::Refusal,
     isa::{affinity::Affinity, encoding::Encoding},
@@ -300,11 +301,22 @@ pub fn report(board: &Board, host: &Host, frames: &Frames) {
     );
 }
 
+/// Returns the firmware, if it can be asked for more than PSCI.
+pub fn firmware(board: &Board) -> Option<Firmware> {
+    let psci = board.psci.as_ref()?;
+    let version = psci.version >= firmware::Version::V1_0;
+    version.then(|| Firmware::find(conduit(psci.conduit)))?
+}
+
+const fn conduit(conduit: firmware::Conduit) -> Conduit {
+    match conduit {
+        firmware::Conduit::Hvc => Conduit::Hvc,
+        firmware::Conduit::Smc => Conduit::Smc,
+    }
+}
+
 /// Returns a client of the firmware's power interface.
 pub fn psci(board: &Board) -> Option<Psci> {
     let psci = board.psci.as_ref()?;
-    Some(Psci::new(match psci.conduit {
-        firmware::Conduit::Hvc => Conduit::Hvc,
-        firmware::Conduit::Smc => Conduit::Smc,
-    }))
+    Some(Psci::new(conduit(psci.conduit)))
 }

@@ -211,7 +211,7 @@ fn call(vcpu: &mut Vcpu, esr: Esr) -> Next {
             &Facts {
                 aarch32: false,
                 in_memory: &in_memory,
-                workarounds: vm.host.workarounds,
+                workarounds: vm.host.workarounds(),
                 stolen_time: vm.stolen_time.address(vcpu.index),
             },
         )
@@ -235,6 +235,12 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
         Action::Random(request) => {
             let values = vcpu.vm.random(request);
             return return_all(vcpu, values);
+        }
+        Action::WorkAround(function) => {
+            if let Some(firmware) = vcpu.vm.host.firmware {
+                firmware.work_around(function);
+            }
+            0
         }
         Action::MemProtect(on) => vcpu.vm.mem_protect.swap(on, Ordering::Relaxed).into(),
         Action::SystemSuspend(start) => match vcpu.suspend_system(start) {

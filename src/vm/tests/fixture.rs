@@ -143,7 +143,7 @@ impl Guest {
             virtual_interface: None,
             cpus: vec![cpu],
         };
-        let host = Arc::new(Host::probe(INTERRUPTS, gic, |_| Entropy::Absent));
+        let host = Arc::new(Host::probe(INTERRUPTS, gic, None, |_| Entropy::Absent));
         let vm = vm(&host, build);
         input::give_to(&vm, true);
         let mut vcpu = Vcpu::new(&vm, 0);
