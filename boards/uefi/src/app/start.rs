@@ -43,11 +43,13 @@ fn run() -> Result<Infallible, Refusal> {
         println!("[entresol] warning: {note}");
     }
     let seed = firmware::seed();
+    let time_at_count_0 = firmware::time_at_count_0();
     let handover = |memory| Handover {
         memory,
         bundle: Some(bundle),
         bootargs: &bootargs,
         seed: &seed,
+        time_at_count_0,
     };
     // Once for its size, and for what might be wrong with it.
     let size = description.tree(&handover(&[]))?.len();
