@@ -1,8 +1,10 @@
 //! The hypervisor's commands, typed after the escape key.
 
+use crate::refuse;
 use crate::{
     boot::guests,
     cpu::timer,
+    debugger::commands as debugger,
     log::{self, print},
     vm::{Vm, input, psci::Power, stats::NAMES},
 };
@@ -16,7 +18,11 @@ const HELP: &str = "\
   start NAME       starts a VM of the bundle that does not run
   stop NAME        stops a VM
   restart NAME     stops a VM and starts it anew
+  move NAME VCPU CPU  gives a vCPU to another CPU
   poweroff         stops all VMs and turns the machine off
+  halt NAME        makes a VM stand still; go NAME, go on; detach NAME, go on undisturbed
+  break NAME ADDRESS, watch NAME ADDRESS SIZE   stop it there; clear NAME, nowhere
+  regs NAME [VCPU], step NAME [VCPU]            of one that stands still
   an empty line, exit, or Ctrl-] goes back to the VM in front
 ";
 
@@ -46,9 +52,16 @@ pub fn run(line: &str) {
         ("start", [name]) => say(guests::start_by_name(name)),
         ("stop", [name]) => say(guests::stop(name)),
         ("restart", [name]) => say(guests::restart(name)),
+        ("move", [name, vcpu, cpu]) => match (vcpu.parse(), cpu.parse()) {
+            (Ok(vcpu), Ok(cpu)) => say(guests::move_vcpu(name, vcpu, cpu)),
+            _ => say(Err(refuse!("move takes a VM's name and two numbers"))),
+        },
         ("poweroff", []) => {
             guests::stop_all();
             false
+        }
+        (verb, [name, rest @ ..]) if debugger::is_command(verb) => {
+            debugger::command(verb, name, rest)
         }
         _ => {
             print(format_args!("unknown command {line:?}; help lists them\n"));
