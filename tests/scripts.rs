@@ -44,7 +44,7 @@ fn description(contents: &str) -> (Scratch, String) {
 
 #[test]
 fn all_answer_help() {
-    for name in ["setup", "run", "test", "bundle", "symbolize"] {
+    for name in ["setup", "run", "test", "bundle", "image", "symbolize"] {
         let done = script(name, &["--help"]);
         assert!(done.status.success(), "{name}: {done:?}");
         assert!(
@@ -57,7 +57,7 @@ fn all_answer_help() {
 
 #[test]
 fn wrong_options_are_refused() {
-    for name in ["setup", "run", "test", "bundle", "symbolize"] {
+    for name in ["setup", "run", "test", "bundle", "image", "symbolize"] {
         assert!(refusal(name, &["--no-such-option"]).contains("--help"));
     }
     for arguments in [
