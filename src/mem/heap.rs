@@ -19,8 +19,9 @@ use crate::sync::SpinLock;
 
 /// Orders of the allocator: blocks up to 2 GiB.
 const ORDER: usize = 32;
-/// The size of the arena the heap begins with, in bytes.
-const ARENA_SIZE: usize = 64 << 10;
+/// The size of the arena the heap begins with, in bytes: reading a tree takes four times the
+/// tree's size, and those of real boards have 40 KiB and grow with overlays.
+const ARENA_SIZE: usize = 1 << 20;
 
 /// Memory that is the heap's from the beginning; page aligned, so all of it serves for pages.
 #[repr(C, align(4096))]
