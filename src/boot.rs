@@ -56,7 +56,8 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let config = guests::bundle(&board)?;
     let entropy = entropy::Source::new(&board.chosen.rng_seed, host.entropy);
     let time = devices::time_at_count_0(&board)?;
-    guests::start(config, &host, frames, entropy, devices::psci(&board), time)?;
+    let power = devices::power(&board)?;
+    guests::start(config, &host, frames, entropy, power, time)?;
     console::enable_input();
     cpus::run(&host)
 }

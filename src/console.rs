@@ -3,6 +3,7 @@
 use crate::{
     boot::guests,
     cpu::timer,
+    dev::power::Last,
     log::{self, print},
     vm::{Vm, input, psci::Power, stats::NAMES},
 };
@@ -17,6 +18,7 @@ const HELP: &str = "\
   stop NAME        stops a VM
   restart NAME     stops a VM and starts it anew
   poweroff         stops all VMs and turns the machine off
+  reset            stops all VMs and starts the machine anew
   an empty line, exit, or Ctrl-] goes back to the VM in front
 ";
 
@@ -47,7 +49,11 @@ pub fn run(line: &str) {
         ("stop", [name]) => say(guests::stop(name)),
         ("restart", [name]) => say(guests::restart(name)),
         ("poweroff", []) => {
-            guests::stop_all();
+            guests::stop_all(Last::Off);
+            false
+        }
+        ("reset", []) => {
+            guests::stop_all(Last::Reset);
             false
         }
         _ => {

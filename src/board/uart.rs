@@ -41,7 +41,7 @@ const KINDS: [(&str, UartKind, u32, u32); 6] = [
     ("snps,dw-apb-uart", UartKind::Ns16550, 0, 1),
 ];
 
-/// Returns the serial port the tree asks for, or else the first PL011.
+/// Returns the serial port the tree asks for, or else its first by alias, or else the first PL011.
 ///
 /// A port we can't drive is passed over: without messages there is still a machine.
 pub(super) fn find(tree: &Tree<'_>, gic: Node<'_, '_>) -> Option<Uart> {
@@ -49,8 +49,10 @@ pub(super) fn find(tree: &Tree<'_>, gic: Node<'_, '_>) -> Option<Uart> {
     let asked = ["stdout-path", "linux,stdout-path"]
         .into_iter()
         .filter_map(|name| by_path(tree, chosen?.text(name)?));
+    let first = || by_path(tree, "serial0").filter(|node| node.is_okay());
     let pl011 = || tree.compatible(&["arm,pl011"]);
     asked
+        .chain(core::iter::once_with(first).flatten())
         .chain(core::iter::once_with(pl011).flatten())
         .find_map(|node| read(node, gic))
 }

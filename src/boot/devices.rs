@@ -6,7 +6,9 @@ use crate::{
     board::{self, Board, firmware, gic::Gic, uart::UartKind},
     cpu::{local, regs, timer},
     dev::{
-        Uart, console,
+        Uart,
+        bcm2835_pm::PowerManagement,
+        console,
         gic::{
             Interface, v2,
             v3::{self, Distributor, Redistributor, Region},
@@ -14,6 +16,7 @@ use crate::{
         ns16550::{Ns16550, Width},
         pl011::Pl011,
         pl031,
+        power::Power,
         psci::{Conduit, Psci},
     },
     error::Refusal,
@@ -307,4 +310,18 @@ pub fn psci(board: &Board) -> Option<Psci> {
         firmware::Conduit::Hvc => Conduit::Hvc,
         firmware::Conduit::Smc => Conduit::Smc,
     }))
+}
+
+/// Returns what turns the machine off, if anything does.
+pub fn power(board: &Board) -> Result<Option<Power>, Refusal> {
+    if let Some(psci) = psci(board) {
+        return Ok(Some(Power::Firmware(psci)));
+    }
+    let block = board.power_management;
+    block
+        .map(|registers| {
+            let registers = map(registers, "power management block")?;
+            Ok(Power::Bcm2835(PowerManagement::new(registers)))
+        })
+        .transpose()
 }
