@@ -9,7 +9,7 @@ mod mcfg;
 mod spcr;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use alloc::string::String;
 use alloc::vec::Vec;
