@@ -31,6 +31,8 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # The newer kernel first; the release's own where backports has none.
 SUITES = ("bookworm-backports", "bookworm")
 KERNEL_META = "linux-image-cloud-arm64"
+# The kernel for all machines, which has the device trees of boards.
+BOARDS_KERNEL_META = "linux-image-arm64"
 RECORD = "guests.json"
 INIT = Path(__file__).with_name("init.sh")
 
@@ -73,36 +75,40 @@ def _packages_present(cache, record):
         for role in ("kernel", "busybox"))
 
 
-def _download(cache):
+def need_apt(else_do):
+    """Fails where packages can't be fetched, saying what to do instead."""
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise Failure(
-                f"{tool} not found: the default guests come from Debian's archive; on another system"
-                f" put an arm64 {KERNEL} and {RAMDISK} beside your own vms.toml")
+            raise Failure(f"{tool} not found: {else_do}")
     if not KEYRING.is_file():
         raise Failure(f"{KEYRING} not found: install the package debian-archive-keyring")
-    apt = _Apt(cache)
+
+
+def _download(cache):
+    need_apt("the default guests come from Debian's archive; on another system"
+             f" put an arm64 {KERNEL} and {RAMDISK} beside your own vms.toml")
+    apt = Apt(cache)
     print(f"setup: fetching an arm64 kernel and busybox from {apt.mirror} into {shown(cache)}", flush=True)
     apt.run("apt-get", "-q", "update")
-    packages = {"kernel": apt.download(*_newest_kernel(apt)), "busybox": apt.download("busybox-static")}
+    packages = {"kernel": apt.download(*newest_kernel(apt)), "busybox": apt.download("busybox-static")}
     # The lists are 15 MB, and nothing needs them once the packages are here.
     shutil.rmtree(apt.folder)
     return packages
 
 
-def _newest_kernel(apt):
-    """Returns the package that the kernel's meta package depends on, and its suite."""
+def newest_kernel(apt, meta=KERNEL_META):
+    """Returns the package that a kernel's meta package depends on, and its suite."""
     for suite in SUITES:
-        for line in apt.output("apt-cache", "show", f"{KERNEL_META}/{suite}").splitlines():
+        for line in apt.output("apt-cache", "show", f"{meta}/{suite}").splitlines():
             if line.startswith("Depends: linux-image-"):
                 return line.split()[1].rstrip(","), suite
-    raise Failure(f"{apt.mirror} has no package {KERNEL_META} for {' or '.join(SUITES)}")
+    raise Failure(f"{apt.mirror} has no package {meta} for {' or '.join(SUITES)}")
 
 
-class _Apt:
+class Apt:
     """apt for arm64, with state, cache and sources of its own."""
 
-    def __init__(self, cache):
+    def __init__(self, cache, components="main"):
         self.folder = cache / "apt"
         self.debs = cache / "debs"
         self.log = cache / "apt.log"
@@ -114,7 +120,7 @@ class _Apt:
         (self.folder / "state/status").touch()
         (self.folder / "etc/guests.sources").write_text(
             f"Types: deb\nURIs: {self.mirror}\nSuites: {' '.join(reversed(SUITES))}\n"
-            f"Components: main\nSigned-By: {KEYRING}\n")
+            f"Components: {components}\nSigned-By: {KEYRING}\n")
         (self.folder / "apt.conf").write_text(self._configuration())
         self._environment = {**os.environ, "APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
 
@@ -142,7 +148,7 @@ class _Apt:
     def download(self, package, suite=None):
         """Downloads a package; returns its row of the record."""
         self.run("apt-get", "-q", "download", f"{package}/{suite}" if suite else package, cwd=self.debs)
-        found = sorted(self.debs.glob(f"{package}_*_arm64.deb"), key=lambda deb: deb.stat().st_mtime)
+        found = sorted(self.debs.glob(f"{package}_*.deb"), key=lambda deb: deb.stat().st_mtime)
         if not found:
             raise Failure(f"apt-get downloaded no {package}; see {shown(self.log)}")
         version = output_of(["dpkg-deb", "--field", found[-1], "Version"])
@@ -166,7 +172,7 @@ class _Apt:
             raise Failure(f"{' '.join(command[:3])} failed ({why}); see {shown(self.log)}, and try again once the archive can be reached")
 
 
-def _unpack(deb, prefix):
+def unpack(deb, prefix):
     """Returns the bytes of the first file in the package whose path starts so."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as unpacker:
         with tarfile.open(fileobj=unpacker.stdout, mode="r|") as members:
@@ -208,7 +214,7 @@ def _inputs(record, name):
 
 
 def _build_kernel(cache, record):
-    return raw_image(_unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
+    return raw_image(unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
 
 
 def raw_image(data):
@@ -229,7 +235,7 @@ def raw_image(data):
 
 
 def _build_ramdisk(cache, record):
-    busybox = _unpack(cache / "debs" / record["packages"]["busybox"]["file"], "bin/busybox")
+    busybox = unpack(cache / "debs" / record["packages"]["busybox"]["file"], "bin/busybox")
     archive = cpio.Archive()
     for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root"):
         archive.folder(folder)
