@@ -13,7 +13,7 @@ use crate::{
             Interface, v2,
             v3::{self, Distributor, Redistributor, Region},
         },
-        ns16550::{Ns16550, Width},
+        ns16550::{self, Ns16550, Width},
         pl011::Pl011,
         pl031,
         power::Power,
@@ -52,13 +52,21 @@ fn install(uart: &board::uart::Uart) -> Result<(), Refusal> {
             Uart::Pl011(port)
         }
         UartKind::Sbsa => Uart::Pl011(Pl011::new(registers)),
-        UartKind::Ns16550 | UartKind::BcmAux => {
+        UartKind::Ns16550 => {
             let width = if uart.width == 1 {
                 Width::Byte
             } else {
                 Width::Word
             };
             Uart::Ns16550(Ns16550::new(registers, uart.shift, width))
+        }
+        UartKind::BcmAux => {
+            if let Some(enables) = uart.enables {
+                ns16550::turn_on_mini_uart(&map(enables, "UART's switch")?);
+            }
+            let mut port = Ns16550::new(registers, uart.shift, Width::Word);
+            port.enable_mini_uart();
+            Uart::Ns16550(port)
         }
     };
     console::install(driver);
@@ -84,6 +92,7 @@ pub fn start_last_resort_console(tree: Pa) {
         shift: 2,
         width: 4,
         interrupt: None,
+        enables: None,
     });
     // Nobody is left to tell of a failure.
     let _ = install(&uart);
