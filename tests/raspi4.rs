@@ -186,14 +186,14 @@ const VMS: &str = r#"
 [vm.one]
 kernel   = "Image"
 ramdisk  = "initrd.cpio.gz"
-bootargs = "console=ttyAMA0"
+bootargs = "console=ttyAMA0 quiet"
 memory   = "256M"
 cpus     = 2
 
 [vm.two]
 kernel   = "Image"
 ramdisk  = "initrd.cpio.gz"
-bootargs = "console=ttyAMA0"
+bootargs = "console=ttyAMA0 quiet"
 memory   = "256M"
 cpus     = 2
 "#;
@@ -214,14 +214,15 @@ fn two_linux_guests_on_four_cpus() {
         .file("Image", support::cached("Image"))
         .file("initrd.cpio.gz", support::cached("initrd.cpio.gz"))
         .archive();
-    let mut run = insert(&card(folder.path(), &bundle, &["--append", "vhe=off"]));
+    let card = card(folder.path(), &bundle, &["--append", "vhe=off"]);
+    let mut run = insert(&card);
     run.wait_for("[entresol] Entresol", BOOT);
     run.wait_for("[entresol] 4 CPUs, 9", BOOT);
     run.wait_for("Guest is up", BOOT);
     run.wait_for("Guest is up", BOOT);
     run.wait_for_prompt("# ", BOOT);
     answers_and_powers_off(&mut run, "one");
-    // The hypervisor's own commands are there when the VM in front has gone.
+    run.send("\x1d");
     run.wait_for_prompt("entresol> ", BOOT);
     run.send("console two\n");
     run.wait_for("two is in front", BOOT);
@@ -246,7 +247,8 @@ fn idle_bundle() -> Vec<u8> {
 #[test]
 fn the_machine_starts_anew_when_told_to() {
     let folder = Scratch::folder("raspi4");
-    let mut run = insert(&card(folder.path(), &idle_bundle(), &[]));
+    let card = card(folder.path(), &idle_bundle(), &[]);
+    let mut run = insert(&card);
     for command in ["reset", "poweroff"] {
         run.wait_for("[entresol] Entresol", BOOT);
         run.wait_for("[entresol] vm.linux: 128 MiB", BOOT);
