@@ -2,6 +2,7 @@
 
 pub mod arguments;
 mod cpus;
+pub use cpus::hand_over;
 mod devices;
 mod entropy;
 pub mod guests;

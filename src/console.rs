@@ -1,8 +1,10 @@
 //! The hypervisor's commands, typed after the escape key.
 
+use crate::refuse;
 use crate::{
     boot::guests,
     cpu::timer,
+    debugger::commands as debugger,
     dev::power::Last,
     log::{self, print},
     vm::{Vm, input, psci::Power, stats::NAMES},
@@ -17,8 +19,12 @@ const HELP: &str = "\
   start NAME       starts a VM of the bundle that does not run
   stop NAME        stops a VM
   restart NAME     stops a VM and starts it anew
+  move NAME VCPU CPU  gives a vCPU to another CPU
   poweroff         stops all VMs and turns the machine off
   reset            stops all VMs and starts the machine anew
+  halt NAME        makes a VM stand still; go NAME, go on; detach NAME, go on undisturbed
+  break NAME ADDRESS, watch NAME ADDRESS SIZE   stop it there; clear NAME, nowhere
+  regs NAME [VCPU], step NAME [VCPU]            of one that stands still
   an empty line, exit, or Ctrl-] goes back to the VM in front
 ";
 
@@ -48,6 +54,10 @@ pub fn run(line: &str) {
         ("start", [name]) => say(guests::start_by_name(name)),
         ("stop", [name]) => say(guests::stop(name)),
         ("restart", [name]) => say(guests::restart(name)),
+        ("move", [name, vcpu, cpu]) => match (vcpu.parse(), cpu.parse()) {
+            (Ok(vcpu), Ok(cpu)) => say(guests::move_vcpu(name, vcpu, cpu)),
+            _ => say(Err(refuse!("move takes a VM's name and two numbers"))),
+        },
         ("poweroff", []) => {
             guests::stop_all(Last::Off);
             false
@@ -55,6 +65,9 @@ pub fn run(line: &str) {
         ("reset", []) => {
             guests::stop_all(Last::Reset);
             false
+        }
+        (verb, [name, rest @ ..]) if debugger::is_command(verb) => {
+            debugger::command(verb, name, rest)
         }
         _ => {
             print(format_args!("unknown command {line:?}; help lists them\n"));

@@ -3,6 +3,7 @@
 mod aarch32;
 mod bus;
 mod counters;
+pub mod debug;
 mod decode;
 pub mod dev;
 mod emulate;
@@ -39,7 +40,7 @@ use crate::{
     dev::console::Port,
     isa::{affinity::Affinity, features::IdRegs, sysreg::Present},
     mem::{stage2::Stage2, table::Tables},
-    sync::SpinLock,
+    sync::{SpinLock, doorbell::Doorbell},
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -51,8 +52,8 @@ use host::Host;
 use memory::GuestMemory;
 use psci::Switch;
 use pvtime::StolenTime;
+use requests::Course;
 pub use requests::Ending;
-use requests::{Course, Doorbell};
 use stats::Published;
 use trng::Generator;
 
@@ -88,6 +89,8 @@ pub struct Vm {
     course: Course,
     /// How many of its vCPUs are in some CPU's care.
     cared_for: AtomicUsize,
+    /// What its vCPUs get of a CPU in proportion to others.
+    pub weight: u32,
     /// Which vCPU ran last on each CPU, plus 1.
     last_on: Box<[AtomicUsize]>,
     counters: Counters,
@@ -97,6 +100,8 @@ pub struct Vm {
     pub stolen_time: StolenTime,
     /// Whether its guest asked for its memory to be erased at a reset, which it always is.
     mem_protect: AtomicBool,
+    /// Whether its vCPUs shall stand still, and those that do.
+    control: debug::control::Control,
 }
 
 /// What a VM is made of.
@@ -121,6 +126,8 @@ pub struct Parts<'a, T: Tables> {
     pub generator: Generator,
     /// Where its vCPUs' stolen time is.
     pub stolen_time: StolenTime,
+    /// What its vCPUs get of a CPU in proportion to others.
+    pub weight: u32,
 }
 
 /// How many SPIs a guest has: QEMU's `virt` uses fewer than 96.
@@ -175,7 +182,9 @@ impl Vm {
             counters: Counters::default(),
             trng: SpinLock::new(parts.generator),
             stolen_time: parts.stolen_time,
+            weight: parts.weight,
             mem_protect: AtomicBool::new(false),
+            control: debug::control::Control::new(),
             host,
         }))
     }
@@ -183,6 +192,11 @@ impl Vm {
     /// Returns VTTBR_EL2.
     pub const fn vttbr(&self) -> u64 {
         self.stage2.0
+    }
+
+    /// Returns how many breakpoints and watchpoints each of its vCPUs has.
+    pub const fn debug_registers(&self) -> (u8, u8) {
+        (self.shown.breakpoints, self.shown.watchpoints)
     }
 
     /// Returns the counts of its vCPUs.

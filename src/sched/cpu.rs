@@ -3,13 +3,13 @@
 //! At most one vCPU is *resident*: its registers are on the CPU, whether it runs or waits. Going
 //! idle and coming back to it switches nothing. Another is loaded only after it was put.
 
-use super::{DEFAULT_WEIGHT, Share, pick, wake};
+use super::{Share, pick, wake};
 use crate::{
     cpu::{barrier, local, timer, tlb},
     dev::gic::{CpuInterface, Interface, Taken},
     sync::SpinLock,
     vm::{
-        Ending, Vm,
+        Ending, Vm, debug,
         host::{Host, KICK, NUDGE},
         input,
         vcpu::{Exit, Vcpu},
@@ -45,8 +45,12 @@ impl Default for Inbox {
 pub enum Event {
     /// The last of a VM's vCPUs left this CPU: the VM has ended, as it says.
     Left(Arc<Vm>),
+    /// A vCPU left this CPU for another.
+    Moved(Box<Vcpu>, usize),
     /// A command was entered on the hypervisor's console.
     Command(String),
+    /// The last of the vCPUs of a VM that shall stand still does.
+    Halted(Arc<Vm>),
 }
 
 /// A physical CPU's part in running guests.
@@ -59,6 +63,8 @@ pub struct Cpu {
     resident: Option<usize>,
     last: usize,
     slice: u64,
+    /// Whether some vCPU here may have to be handed over to stand still.
+    parking: bool,
 }
 
 impl Cpu {
@@ -71,6 +77,7 @@ impl Cpu {
             shares: Vec::new(),
             resident: None,
             last: 0,
+            parking: false,
             slice: (host.frequency / SLICES_PER_SECOND).max(1),
         }
     }
@@ -83,6 +90,12 @@ impl Cpu {
             self.wake_by_timers();
             if let Some(vm) = self.dismiss() {
                 return Event::Left(vm);
+            }
+            if let Some((vcpu, cpu)) = self.let_go() {
+                return Event::Moved(vcpu, cpu);
+            }
+            if let Some(vm) = self.park() {
+                return Event::Halted(vm);
             }
             if let Some(command) = input::take_command() {
                 return Event::Command(command);
@@ -98,11 +111,12 @@ impl Cpu {
     fn admit(&mut self) {
         for vcpu in self.inbox.0.lock().drain(..) {
             vcpu.vm().set_home(vcpu.index(), local::this().index);
+            self.shares.push(Share::new(vcpu.vm().weight));
             self.vcpus.push(vcpu);
-            self.shares.push(Share::new(DEFAULT_WEIGHT));
             // Whatever was rung for it before it had a home.
             let newest = self.vcpus.len() - 1;
             look_up(&mut self.vcpus, &mut self.shares, newest, false);
+            self.parking = true;
         }
     }
 
@@ -112,6 +126,7 @@ impl Cpu {
             if self.vcpus[n].vm().take_ring(self.vcpus[n].index()) {
                 let resident = self.resident == Some(n);
                 look_up(&mut self.vcpus, &mut self.shares, n, resident);
+                self.note_parking(n);
             }
         }
     }
@@ -123,16 +138,61 @@ impl Cpu {
                 .vcpus
                 .iter()
                 .position(|vcpu| vcpu.vm().ending().is_some())?;
-            if self.resident == Some(n) {
-                self.put();
+            let vm = self.give_up(n).vm().clone();
+            // Those that stand still leave as all do.
+            for parked in vm.unpark(None) {
+                self.inbox.send(parked.vcpu);
             }
-            self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
-            self.shares.remove(n);
-            let vm = self.vcpus.remove(n).vm().clone();
             if vm.lose_vcpu() {
                 return Some(vm);
             }
         }
+    }
+
+    /// Gives up a vCPU that was asked to move: it is put first, and carries its state in memory.
+    fn let_go(&mut self) -> Option<(Box<Vcpu>, usize)> {
+        let here = local::this().index;
+        let mut vcpus = self.vcpus.iter().enumerate();
+        let (n, cpu) = vcpus.find_map(|(n, vcpu)| {
+            let cpu = vcpu.vm().take_move(vcpu.index())?;
+            (cpu != here).then_some((n, cpu))
+        })?;
+        let mut vcpu = self.give_up(n);
+        vcpu.evict_debug();
+        Some((vcpu, cpu))
+    }
+
+    /// Looks whether a vCPU for which somebody rang shall stand still.
+    fn note_parking(&mut self, n: usize) {
+        self.parking |= self.vcpus[n].vm().shall_park(self.vcpus[n].index());
+    }
+
+    /// Hands over a vCPU that shall stand still; returns its VM when all of it does.
+    fn park(&mut self) -> Option<Arc<Vm>> {
+        while self.parking {
+            let mut vcpus = self.vcpus.iter();
+            let Some(n) = vcpus.position(|vcpu| vcpu.vm().shall_park(vcpu.index())) else {
+                self.parking = false;
+                break;
+            };
+            let mut vcpu = self.give_up(n);
+            vcpu.evict_debug();
+            let vm = vcpu.vm().clone();
+            if vm.park(local::this().index, vcpu) {
+                return Some(vm);
+            }
+        }
+        None
+    }
+
+    /// Takes a vCPU out of care, its registers in memory.
+    fn give_up(&mut self, n: usize) -> Box<Vcpu> {
+        if self.resident == Some(n) {
+            self.put();
+        }
+        self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
+        self.shares.remove(n);
+        self.vcpus.remove(n)
     }
 
     /// Runs a vCPU for a slice or until it has nothing to do.
@@ -140,19 +200,23 @@ impl Cpu {
         self.make_resident(n);
         self.last = n;
         let start = timer::count();
-        self.set_alarm(Some(start.saturating_add(self.slice)));
+        debug::settle(&mut self.vcpus, n, start);
+        let due = self.vcpus[n].debug_due();
+        self.set_alarm(Some(start.saturating_add(self.slice)), due);
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
         let ran = timer::count().wrapping_sub(start);
         vcpu.publish_stats(ran);
         self.shares[n].charge(ran);
         match exit {
-            Exit::Interrupted => {}
+            // The bell may have been heard in the first tier already.
+            Exit::Interrupted => self.note_parking(n),
             Exit::Wait => self.shares[n].runnable = false,
             Exit::Off => self.turn_off(n),
             Exit::SystemOff => drop(self.vcpus[n].vm().end(Ending::Off)),
             Exit::SystemReset => drop(self.vcpus[n].vm().end(Ending::Reset)),
             Exit::Stopped(reason) => self.crash(n, reason),
+            Exit::Debug(_) => self.vcpus[n].vm().halt(),
         }
     }
 
@@ -203,11 +267,12 @@ impl Cpu {
     }
 
     /// Sets EL2's timer to the end of the slice, if others want to run, or to when the timer of
-    /// one that waits elsewhere than on the CPU will want it, whichever is first.
-    fn set_alarm(&self, slice_end: Option<u64>) {
+    /// one that waits elsewhere than on the CPU will want it, or to `due`, whichever is first.
+    fn set_alarm(&self, slice_end: Option<u64>, due: Option<u64>) {
         let others = self.shares.iter().filter(|share| share.runnable).count() > 1;
         let end = slice_end.filter(|_| others);
-        match self.next_deadline().into_iter().chain(end).min() {
+        let deadline = self.next_deadline();
+        match deadline.into_iter().chain(end).chain(due).min() {
             Some(when) => timer::start(when),
             None => timer::stop(),
         }
@@ -240,7 +305,7 @@ impl Cpu {
 
     /// Sleeps until there is something to do.
     fn idle(&mut self) {
-        self.set_alarm(None);
+        self.set_alarm(None, None);
         barrier::dsb_sy();
         barrier::wfi();
         self.take_interrupts();

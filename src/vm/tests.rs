@@ -1,5 +1,7 @@
 //! A guest's exits on the fake machine: everything between the vectors and the way back.
 
+mod debug;
+mod debugger;
 mod ends;
 mod export;
 mod fixture;

@@ -4,6 +4,7 @@
 
 use super::{
     Vm,
+    debug::{Debug, session::Stop},
     gic::{Here, HostLists, on_lists},
     host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER},
     memory::Cleaning,
@@ -37,6 +38,8 @@ pub enum Exit {
     SystemReset,
     /// The VM can't go on; why.
     Stopped(&'static str),
+    /// The debugger that is attached wanted it to stop.
+    Debug(Stop),
 }
 
 /// One vCPU. The CPU that runs it has it to itself.
@@ -46,6 +49,8 @@ pub struct Vcpu {
     pub(super) frame: Frame,
     regs: SysRegs,
     pub(super) fp: FpRegs,
+    /// Its part in who has the debug registers.
+    pub(super) debug: Debug,
     exit: Exit,
     /// Whether other vCPUs are in the care of the CPU it is loaded on.
     pub(super) shares_cpu: bool,
@@ -79,6 +84,7 @@ impl Vcpu {
             frame: Frame::ZERO,
             regs: Self::registers(vm, index),
             fp: FpRegs::ZERO,
+            debug: Debug::new(),
             exit: Exit::Interrupted,
             cleaning: None,
             shares_cpu: true,
@@ -110,6 +116,7 @@ impl Vcpu {
         self.frame = Frame::ZERO;
         self.regs = Self::registers(&self.vm, self.index);
         self.fp = FpRegs::ZERO;
+        self.debug = self.debug.at_reset();
         self.vm.gic.lock().reset_interface(self.index);
         self.frame.write(0, start.context);
         self.regs.set_pc(start.entry);
@@ -161,7 +168,9 @@ impl Vcpu {
         drop(gic);
         // Before the timers' lines can rise again with their registers.
         self.vm.host.set_private_active(in_flight, true);
+        self.decide_debug();
         self.regs.load();
+        self.resume_debug();
         self.vm.kick(kicks);
     }
 
@@ -173,6 +182,7 @@ impl Vcpu {
             self.trap_fp(true);
         }
         self.regs.put();
+        self.suspend_debug();
         let mut gic = self.vm.gic.lock();
         // A timer interrupt that the guest took back by moving the deadline must not come.
         for (control, intid) in [

@@ -95,6 +95,8 @@ pub struct Build {
     pub vhe: bool,
     /// The CPUs have nothing optional.
     pub plain: bool,
+    /// The CPUs have FEAT_FGT.
+    pub fgt: bool,
     /// vCPUs of the VM.
     pub cpus: u8,
     /// The size of the VM's RAM, which starts at the machine's.
@@ -105,6 +107,7 @@ pub struct Build {
 pub const USUAL: Build = Build {
     vhe: false,
     plain: false,
+    fgt: false,
     cpus: 1,
     ram: RAM,
 };
@@ -351,6 +354,10 @@ fn set_up(cpu: &mut Fake, build: Build) {
             cpu.regs.insert(reg.encoding().iss(), value);
         }
     }
+    if build.fgt {
+        let mmfr0 = IdReg::ID_AA64MMFR0.encoding().iss();
+        *cpu.regs.entry(mmfr0).or_default() |= 1 << 56;
+    }
     // Five bits of priority, five of preemption.
     let vtr = 4 << 29 | 4 << 26 | u64::from(LISTS - 1);
     cpu.regs.insert(HCR_EL2, u64::from(build.vhe) << 34);
@@ -398,6 +405,7 @@ fn vm(host: &Arc<Host>, Build { cpus, ram, .. }: Build) -> Arc<Vm> {
         time: 0,
         generator: Generator::new(None, false),
         stolen_time: StolenTime::new(cpus.into(), stolen_time).unwrap(),
+        weight: crate::sched::DEFAULT_WEIGHT,
     })
     .unwrap()
 }

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "firmware's tables are read by address")]
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::slice;
 
@@ -23,7 +24,7 @@ const DEVICE_TREE: Guid = guid!("b1b621d5-f19c-41a5-830b-d9152c69aae0");
 /// How the machine is described.
 pub enum Description {
     /// By ACPI.
-    Acpi(Machine),
+    Acpi(Box<Machine>),
     /// By a device tree, which is this.
     Tree(&'static [u8]),
 }
@@ -37,7 +38,8 @@ impl Description {
     pub fn find() -> Result<Self, Refusal> {
         let memory = memory()?;
         if let Some(rsdp) = table(ConfigTableEntry::ACPI2_GUID) {
-            return Ok(Self::Acpi(Tables::find(&memory, rsdp)?.machine()?));
+            let machine = Tables::find(&memory, rsdp)?.machine()?;
+            return Ok(Self::Acpi(Box::new(machine)));
         }
         let start = table(DEVICE_TREE)
             .ok_or_else(|| refuse!("the firmware gives neither ACPI tables nor a device tree"))?;

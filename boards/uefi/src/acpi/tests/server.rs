@@ -81,7 +81,12 @@ fn mcfg(segments: &[(u64, u64)]) -> Vec<u8> {
 fn altra_madt() -> Vec<u8> {
     let mut entries = vec![gicd(0x1001_0000_0000, 3)];
     for n in 0..80 {
-        entries.push(gicc(n, 1, 0x1_0000_0000 | n / 2 << 16 | n % 2 << 8, 0));
+        entries.push(gicc(
+            n,
+            1,
+            0x1_0000_0000 | ((n / 2) << 16) | ((n % 2) << 8),
+            0,
+        ));
     }
     entries.push(gicc(80, 0, 0x1_0028_0000, 0));
     for n in 0..4 {
