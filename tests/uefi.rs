@@ -22,7 +22,7 @@ fn uefi() -> Qemu {
     Qemu::virt()
         .cpu("neoverse-n1")
         .firmware(Path::new(FIRMWARE))
-        .raw_args(&["-machine", "acpi=on"])
+        .raw_args(&["-machine", "acpi=on", "-rtc", "base=2031-05-06T07:08:09"])
 }
 
 fn linux() -> Vec<u8> {
@@ -41,6 +41,8 @@ fn answers_and_powers_off(mut run: Run) -> String {
     run.wait_for_prompt("# ", BOOT);
     run.send("echo ans$((40+2))\n");
     assert_eq!(run.wait_for("ans42", BOOT), "ans42");
+    run.send("date -u +day%F\n");
+    assert_eq!(run.wait_for("day2031-05-06", BOOT), "day2031-05-06");
     run.send("poweroff\n");
     run.wait_for("[entresol] no guest is left: powering off", BOOT);
     assert!(run.wait_exit(BOOT).success());

@@ -165,6 +165,7 @@ fn raspberry_pi_4() {
             initrd: Some(range(0x2eb0_0000, 0x2ec0_0000)),
             rng_seed: vec![],
             has_kaslr_seed: false,
+            time_at_count_0: None,
         }
     );
 }

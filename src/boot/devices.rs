@@ -289,11 +289,11 @@ pub fn interrupts(board: &Board) -> Interrupts {
 /// The PPI that Arm's Base System Architecture gives the EL1 physical timer.
 const ARCHITECTED_PHYSICAL_TIMER: u32 = 30;
 
-/// Returns the time of day at count 0, in seconds since 1970; without a clock, the machine was
-/// started in 1970.
+/// Returns the time of day at count 0, in seconds since 1970, by the clock or as the loader says;
+/// without either, the machine was started in 1970.
 pub fn time_at_count_0(board: &Board) -> Result<u64, Refusal> {
     let Some(clock) = board.rtc else {
-        return Ok(0);
+        return Ok(board.chosen.time_at_count_0.unwrap_or(0));
     };
     let now = pl031::seconds(&map(clock, "clock")?);
     Ok(now.saturating_sub(timer::count() / timer::frequency()))
