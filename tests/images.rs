@@ -103,6 +103,38 @@ fn the_disk_for_u_boot() {
 }
 
 #[test]
+fn the_card_for_a_raspberry_pi() {
+    let folder = Scratch::folder("image");
+    let done = make(folder.path(), "rpi4", "sd.img", &["--append", "vhe=on"]);
+    assert!(done.status.success(), "{done:?}");
+    let image = checked(folder.path(), &folder.path().join("sd.img"), "c");
+    let listing = said("mdir", &["-b", "-i", &image, "::"]);
+    let mut names: Vec<_> = listing.lines().collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "::/LICENCE.broadcom",
+            "::/bcm2711-rpi-4-b.dtb",
+            "::/bundle.cpio",
+            "::/cmdline.txt",
+            "::/config.txt",
+            "::/entresol.img",
+            "::/fixup4.dat",
+            "::/start4.elf"
+        ]
+    );
+    assert_eq!(file(&image, "/cmdline.txt"), b"vhe=on\n");
+    assert_eq!(file(&image, "/bundle.cpio"), b"a bundle".repeat(1000));
+    let firmware = file(&image, "/start4.elf");
+    assert!(firmware.starts_with(b"\x7fELF") && firmware.len() > 1 << 20);
+    let config = String::from_utf8(file(&image, "/config.txt")).expect("ASCII");
+    for line in ["arm_64bit=1", "kernel=entresol.img", "enable_uart=1"] {
+        assert!(config.lines().any(|it| it == line), "{line}: {config}");
+    }
+}
+
+#[test]
 fn the_efi_system_partition() {
     let folder = Scratch::folder("image");
     let bundle = b"a bundle".repeat(1000);

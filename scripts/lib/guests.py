@@ -34,6 +34,8 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # The newer kernel first; the release's own where backports has none.
 SUITES = ("bookworm-backports", "bookworm")
 KERNEL_META = "linux-image-cloud-arm64"
+# The kernel for all machines, which has the device trees of boards.
+BOARDS_KERNEL_META = "linux-image-arm64"
 RECORD = "guests.json"
 INIT = Path(__file__).with_name("init.sh")
 # Drivers that a guest may need and the kernel does not have built in; init loads what is there.
@@ -78,19 +80,23 @@ def _packages_present(cache, record):
         for role in ("kernel", "busybox", "firmware"))
 
 
-def _download(cache):
+def need_apt(else_do):
+    """Fails where packages can't be fetched, saying what to do instead."""
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise Failure(
-                f"{tool} not found: the default guests come from Debian's archive; on another system"
-                f" put an arm64 {KERNEL} and {RAMDISK} beside your own vms.toml")
+            raise Failure(f"{tool} not found: {else_do}")
     if not KEYRING.is_file():
         raise Failure(f"{KEYRING} not found: install the package debian-archive-keyring")
-    apt = _Apt(cache)
+
+
+def _download(cache):
+    need_apt("the default guests come from Debian's archive; on another system"
+             f" put an arm64 {KERNEL} and {RAMDISK} beside your own vms.toml")
+    apt = Apt(cache)
     print(f"setup: fetching an arm64 kernel, busybox and U-Boot from {apt.mirror} into {shown(cache)}", flush=True)
     apt.run("apt-get", "-q", "update")
     packages = {
-        "kernel": apt.download(*_newest_kernel(apt)),
+        "kernel": apt.download(*newest_kernel(apt)),
         "busybox": apt.download("busybox-static"),
         "firmware": apt.download("u-boot-qemu"),
     }
@@ -99,19 +105,19 @@ def _download(cache):
     return packages
 
 
-def _newest_kernel(apt):
-    """Returns the package that the kernel's meta package depends on, and its suite."""
+def newest_kernel(apt, meta=KERNEL_META):
+    """Returns the package that a kernel's meta package depends on, and its suite."""
     for suite in SUITES:
-        for line in apt.output("apt-cache", "show", f"{KERNEL_META}/{suite}").splitlines():
+        for line in apt.output("apt-cache", "show", f"{meta}/{suite}").splitlines():
             if line.startswith("Depends: linux-image-"):
                 return line.split()[1].rstrip(","), suite
-    raise Failure(f"{apt.mirror} has no package {KERNEL_META} for {' or '.join(SUITES)}")
+    raise Failure(f"{apt.mirror} has no package {meta} for {' or '.join(SUITES)}")
 
 
-class _Apt:
+class Apt:
     """apt for arm64, with state, cache and sources of its own."""
 
-    def __init__(self, cache):
+    def __init__(self, cache, components="main"):
         self.folder = cache / "apt"
         self.debs = cache / "debs"
         self.log = cache / "apt.log"
@@ -123,7 +129,7 @@ class _Apt:
         (self.folder / "state/status").touch()
         (self.folder / "etc/guests.sources").write_text(
             f"Types: deb\nURIs: {self.mirror}\nSuites: {' '.join(reversed(SUITES))}\n"
-            f"Components: main\nSigned-By: {KEYRING}\n")
+            f"Components: {components}\nSigned-By: {KEYRING}\n")
         (self.folder / "apt.conf").write_text(self._configuration())
         self._environment = {**os.environ, "APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
 
@@ -181,7 +187,7 @@ class _Apt:
             raise Failure(f"{' '.join(command[:3])} failed ({why}); see {shown(self.log)}, and try again once the archive can be reached")
 
 
-def _unpack(deb, prefix, suffix=""):
+def unpack(deb, prefix, suffix=""):
     """Returns the bytes of the first file in the package whose path starts and ends so."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as unpacker:
         with tarfile.open(fileobj=unpacker.stdout, mode="r|") as members:
@@ -225,16 +231,16 @@ def _inputs(record, name):
 
 
 def _build_kernel(cache, record):
-    return raw_image(_unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
+    return raw_image(unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
 
 
 def _build_firmware(cache, record):
-    return _unpack(cache / "debs" / record["packages"]["firmware"]["file"], "usr/lib/u-boot/qemu_arm64/u-boot.bin")
+    return unpack(cache / "debs" / record["packages"]["firmware"]["file"], "usr/lib/u-boot/qemu_arm64/u-boot.bin")
 
 
 def _module(cache, record, name):
     """Returns a driver of the kernel's, unpacked."""
-    data = _unpack(cache / "debs" / record["packages"]["kernel"]["file"], "lib/modules/", f"/{name}.ko.xz")
+    data = unpack(cache / "debs" / record["packages"]["kernel"]["file"], "lib/modules/", f"/{name}.ko.xz")
     return lzma.decompress(data)
 
 
@@ -256,7 +262,7 @@ def raw_image(data):
 
 
 def _build_ramdisk(cache, record):
-    busybox = _unpack(cache / "debs" / record["packages"]["busybox"]["file"], "bin/busybox")
+    busybox = unpack(cache / "debs" / record["packages"]["busybox"]["file"], "bin/busybox")
     archive = cpio.Archive()
     for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root", "lib", "lib/modules"):
         archive.folder(folder)

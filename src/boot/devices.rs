@@ -6,14 +6,17 @@ use crate::{
     board::{self, Board, firmware, gic::Gic, uart::UartKind},
     cpu::{local, regs, timer},
     dev::{
-        Uart, console,
+        Uart,
+        bcm2835_pm::PowerManagement,
+        console,
         gic::{
             Interface, v2,
             v3::{self, Distributor, Redistributor, Region},
         },
-        ns16550::{Ns16550, Width},
+        ns16550::{self, Ns16550, Width},
         pl011::Pl011,
         pl031,
+        power::Power,
         psci::{Conduit, Psci},
         smccc::Firmware,
     },
@@ -50,13 +53,21 @@ fn install(uart: &board::uart::Uart) -> Result<(), Refusal> {
             Uart::Pl011(port)
         }
         UartKind::Sbsa => Uart::Pl011(Pl011::new(registers)),
-        UartKind::Ns16550 | UartKind::BcmAux => {
+        UartKind::Ns16550 => {
             let width = if uart.width == 1 {
                 Width::Byte
             } else {
                 Width::Word
             };
             Uart::Ns16550(Ns16550::new(registers, uart.shift, width))
+        }
+        UartKind::BcmAux => {
+            if let Some(enables) = uart.enables {
+                ns16550::turn_on_mini_uart(&map(enables, "UART's switch")?);
+            }
+            let mut port = Ns16550::new(registers, uart.shift, Width::Word);
+            port.enable_mini_uart();
+            Uart::Ns16550(port)
         }
     };
     console::install(driver);
@@ -82,6 +93,7 @@ pub fn start_last_resort_console(tree: Pa) {
         shift: 2,
         width: 4,
         interrupt: None,
+        enables: None,
     });
     // Nobody is left to tell of a failure.
     let _ = install(&uart);
@@ -319,4 +331,18 @@ const fn conduit(conduit: firmware::Conduit) -> Conduit {
 pub fn psci(board: &Board) -> Option<Psci> {
     let psci = board.psci.as_ref()?;
     Some(Psci::new(conduit(psci.conduit)))
+}
+
+/// Returns what turns the machine off, if anything does.
+pub fn power(board: &Board) -> Result<Option<Power>, Refusal> {
+    if let Some(psci) = psci(board) {
+        return Ok(Some(Power::Firmware(psci)));
+    }
+    let block = board.power_management;
+    block
+        .map(|registers| {
+            let registers = map(registers, "power management block")?;
+            Ok(Power::Bcm2835(PowerManagement::new(registers)))
+        })
+        .transpose()
 }
