@@ -9,7 +9,8 @@ use crate::{
     dev::gic::{CpuInterface, Interface, Taken},
     sync::SpinLock,
     vm::{
-        Ending, Vm, debug,
+        Ending, Vm,
+        debug::{self, control},
         host::{Host, KICK, NUDGE},
         input,
         vcpu::{Exit, Vcpu},
@@ -61,8 +62,8 @@ pub struct Cpu {
     resident: Option<usize>,
     last: usize,
     slice: u64,
-    /// Whether some vCPU here may have to be handed over to stand still.
-    parking: bool,
+    /// How many requests to stand still were seen.
+    halts: usize,
 }
 
 impl Cpu {
@@ -75,7 +76,7 @@ impl Cpu {
             shares: Vec::new(),
             resident: None,
             last: 0,
-            parking: false,
+            halts: 0,
             slice: (host.frequency / SLICES_PER_SECOND).max(1),
         }
     }
@@ -111,7 +112,8 @@ impl Cpu {
             // Whatever was rung for it before it had a home.
             let newest = self.vcpus.len() - 1;
             look_up(&mut self.vcpus, &mut self.shares, newest, false);
-            self.parking = true;
+            // One for this vCPU may be among those seen.
+            self.halts = usize::MAX;
         }
     }
 
@@ -121,7 +123,6 @@ impl Cpu {
             if self.vcpus[n].vm().take_ring(self.vcpus[n].index()) {
                 let resident = self.resident == Some(n);
                 look_up(&mut self.vcpus, &mut self.shares, n, resident);
-                self.note_parking(n);
             }
         }
     }
@@ -144,17 +145,13 @@ impl Cpu {
         }
     }
 
-    /// Looks whether a vCPU for which somebody rang shall stand still.
-    fn note_parking(&mut self, n: usize) {
-        self.parking |= self.vcpus[n].vm().shall_park(self.vcpus[n].index());
-    }
-
     /// Hands over a vCPU that shall stand still; returns its VM when all of it does.
     fn park(&mut self) -> Option<Arc<Vm>> {
-        while self.parking {
+        let halts = control::requests();
+        while self.halts != halts {
             let mut vcpus = self.vcpus.iter();
             let Some(n) = vcpus.position(|vcpu| vcpu.vm().shall_park(vcpu.index())) else {
-                self.parking = false;
+                self.halts = halts;
                 break;
             };
             let mut vcpu = self.give_up(n);
@@ -182,8 +179,7 @@ impl Cpu {
         self.make_resident(n);
         self.last = n;
         let start = timer::count();
-        debug::settle(&mut self.vcpus, n, start);
-        let due = self.vcpus[n].debug_due();
+        let due = debug::settle(&mut self.vcpus, n, start);
         self.set_alarm(Some(start.saturating_add(self.slice)), due);
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
@@ -191,8 +187,7 @@ impl Cpu {
         vcpu.publish_stats(ran);
         self.shares[n].charge(ran);
         match exit {
-            // The bell may have been heard in the first tier already.
-            Exit::Interrupted => self.note_parking(n),
+            Exit::Interrupted => {}
             Exit::Wait => self.shares[n].runnable = false,
             Exit::Off => self.turn_off(n),
             Exit::SystemOff => drop(self.vcpus[n].vm().end(Ending::Off)),
