@@ -40,7 +40,7 @@ use crate::{
     dev::console::Port,
     isa::{affinity::Affinity, features::IdRegs, sysreg::Present},
     mem::{stage2::Stage2, table::Tables},
-    sync::SpinLock,
+    sync::{SpinLock, doorbell::Doorbell},
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -52,8 +52,8 @@ use host::Host;
 use memory::GuestMemory;
 use psci::Switch;
 use pvtime::StolenTime;
+use requests::Course;
 pub use requests::Ending;
-use requests::{Course, Doorbell};
 use stats::Published;
 use trng::Generator;
 
@@ -89,6 +89,8 @@ pub struct Vm {
     course: Course,
     /// How many of its vCPUs are in some CPU's care.
     cared_for: AtomicUsize,
+    /// What its vCPUs get of a CPU in proportion to others.
+    pub weight: u32,
     /// Which vCPU ran last on each CPU, plus 1.
     last_on: Box<[AtomicUsize]>,
     counters: Counters,
@@ -124,6 +126,8 @@ pub struct Parts<'a, T: Tables> {
     pub generator: Generator,
     /// Where its vCPUs' stolen time is.
     pub stolen_time: StolenTime,
+    /// What its vCPUs get of a CPU in proportion to others.
+    pub weight: u32,
 }
 
 /// How many SPIs a guest has: QEMU's `virt` uses fewer than 96.
@@ -178,6 +182,7 @@ impl Vm {
             counters: Counters::default(),
             trng: SpinLock::new(parts.generator),
             stolen_time: parts.stolen_time,
+            weight: parts.weight,
             mem_protect: AtomicBool::new(false),
             control: debug::control::Control::new(),
             host,

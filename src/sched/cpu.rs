@@ -3,7 +3,7 @@
 //! At most one vCPU is *resident*: its registers are on the CPU, whether it runs or waits. Going
 //! idle and coming back to it switches nothing. Another is loaded only after it was put.
 
-use super::{DEFAULT_WEIGHT, Share, pick, wake};
+use super::{Share, pick, wake};
 use crate::{
     cpu::{barrier, local, timer, tlb},
     dev::gic::{CpuInterface, Interface, Taken},
@@ -46,6 +46,8 @@ impl Default for Inbox {
 pub enum Event {
     /// The last of a VM's vCPUs left this CPU: the VM has ended, as it says.
     Left(Arc<Vm>),
+    /// A vCPU left this CPU for another.
+    Moved(Box<Vcpu>, usize),
     /// A command was entered on the hypervisor's console.
     Command(String),
     /// The last of the vCPUs of a VM that shall stand still does.
@@ -93,6 +95,9 @@ impl Cpu {
             if let Some(vm) = self.park() {
                 return Event::Halted(vm);
             }
+            if let Some((vcpu, cpu)) = self.let_go() {
+                return Event::Moved(vcpu, cpu);
+            }
             if let Some(command) = input::take_command() {
                 return Event::Command(command);
             }
@@ -107,8 +112,8 @@ impl Cpu {
     fn admit(&mut self) {
         for vcpu in self.inbox.0.lock().drain(..) {
             vcpu.vm().set_home(vcpu.index(), local::this().index);
+            self.shares.push(Share::new(vcpu.vm().weight));
             self.vcpus.push(vcpu);
-            self.shares.push(Share::new(DEFAULT_WEIGHT));
             // Whatever was rung for it before it had a home.
             let newest = self.vcpus.len() - 1;
             look_up(&mut self.vcpus, &mut self.shares, newest, false);
@@ -154,8 +159,7 @@ impl Cpu {
                 self.halts = halts;
                 break;
             };
-            let mut vcpu = self.give_up(n);
-            vcpu.evict_debug();
+            let vcpu = self.give_up(n);
             let vm = vcpu.vm().clone();
             if vm.park(local::this().index, vcpu) {
                 return Some(vm);
@@ -164,14 +168,27 @@ impl Cpu {
         None
     }
 
-    /// Takes a vCPU out of this CPU's care.
+    /// Gives up a vCPU that was asked to move: it is put first, and carries its state in memory.
+    fn let_go(&mut self) -> Option<(Box<Vcpu>, usize)> {
+        let here = local::this().index;
+        let mut vcpus = self.vcpus.iter().enumerate();
+        let (n, cpu) = vcpus.find_map(|(n, vcpu)| {
+            let cpu = vcpu.vm().take_move(vcpu.index())?;
+            (cpu != here).then_some((n, cpu))
+        })?;
+        Some((self.give_up(n), cpu))
+    }
+
+    /// Takes a vCPU out of care, its registers in memory.
     fn give_up(&mut self, n: usize) -> Box<Vcpu> {
         if self.resident == Some(n) {
             self.put();
         }
         self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
         self.shares.remove(n);
-        self.vcpus.remove(n)
+        let mut vcpu = self.vcpus.remove(n);
+        vcpu.evict_debug();
+        vcpu
     }
 
     /// Runs a vCPU for a slice or until it has nothing to do.

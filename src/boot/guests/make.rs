@@ -102,6 +102,7 @@ pub fn make_vm(
         time: time_at_count_0.saturating_add(host.seconds(count)),
         generator: entropy.generator(),
         stolen_time,
+        weight: config.weight,
     })?;
     if let Some(boot) = vm.switches.first()
         // A new VM's vCPUs are off: nobody else can have claimed it.

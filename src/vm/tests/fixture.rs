@@ -405,6 +405,7 @@ fn vm(host: &Arc<Host>, Build { cpus, ram, .. }: Build) -> Arc<Vm> {
         time: 0,
         generator: Generator::new(None, false),
         stolen_time: StolenTime::new(cpus.into(), stolen_time).unwrap(),
+        weight: crate::sched::DEFAULT_WEIGHT,
     })
     .unwrap()
 }
