@@ -364,7 +364,7 @@ fn claim_tags_and_channel_go_with_their_vcpu() {
     shared.msr(encoding(SysReg::MDSCR_EL1), MDE);
     // As the machine does for the guest's write of DBGCLAIMSET_EL1.
     poke(CLAIMCLR.iss(), 0b110);
-    poke(OSDTRTX_EL1, 0x5ec2);
+    poke(OSDTRTX_EL1, 0x005e_c2e7);
     shared.switch_to(1);
     shared.msr(encoding(SysReg::MDSCR_EL1), MDE);
     assert_eq!(peek(OSDTRTX_EL1), 0, "a word for another VM");
