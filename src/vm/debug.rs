@@ -25,7 +25,7 @@
 //!
 //! OSLAR_EL1, OSLSR_EL1, OSDLR_EL1, DBGPRCR_EL1 and MDRAR_EL1 are trapped whoever owns the rest;
 //! where the CPU has FEAT_FGT, so are the claim tags and the channel to an external debugger.
-//! Elsewhere these go with the breakpoints ([`machine`]).
+//! Elsewhere these go with the breakpoints (`machine`).
 
 pub mod control;
 mod machine;
