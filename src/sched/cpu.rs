@@ -66,6 +66,8 @@ pub struct Cpu {
     slice: u64,
     /// How many requests to stand still were seen.
     halts: usize,
+    /// The count at which the turn before ended, or the sleep since.
+    left: u64,
 }
 
 impl Cpu {
@@ -80,6 +82,7 @@ impl Cpu {
             last: 0,
             halts: 0,
             slice: (host.frequency / SLICES_PER_SECOND).max(1),
+            left: timer::count(),
         }
     }
 
@@ -196,12 +199,15 @@ impl Cpu {
         self.make_resident(n);
         self.last = n;
         let start = timer::count();
+        self.note_choice(n, start);
         let due = debug::settle(&mut self.vcpus, n, start);
         self.set_alarm(Some(start.saturating_add(self.slice)), due);
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
-        let ran = timer::count().wrapping_sub(start);
-        vcpu.publish_stats(ran);
+        let el2 = start.wrapping_sub(self.left);
+        self.left = timer::count();
+        let ran = self.left.wrapping_sub(start);
+        vcpu.publish_stats(ran, el2);
         self.shares[n].charge(ran);
         match exit {
             Exit::Interrupted => {}
@@ -211,6 +217,17 @@ impl Cpu {
             Exit::SystemReset => drop(self.vcpus[n].vm().end(Ending::Reset)),
             Exit::Stopped(reason) => self.crash(n, reason),
             Exit::Debug(_) => self.vcpus[n].vm().halt(),
+        }
+    }
+
+    /// Counts from whom time is stolen: all that could run but the one that does.
+    fn note_choice(&mut self, chosen: usize, now: u64) {
+        for (n, (vcpu, share)) in self.vcpus.iter_mut().zip(&self.shares).enumerate() {
+            if n == chosen {
+                vcpu.end_wait(now);
+            } else if share.runnable {
+                vcpu.pass_over(now);
+            }
         }
     }
 
@@ -302,6 +319,7 @@ impl Cpu {
         self.set_alarm(None, None);
         barrier::dsb_sy();
         barrier::wfi();
+        self.left = timer::count();
         self.take_interrupts();
     }
 
