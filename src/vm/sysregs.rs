@@ -45,7 +45,7 @@ pub struct SysRegs {
     pstate: u64,
     state: State,
     /// Whether MDSCR_EL1 stays in memory at load.
-    debug_withheld: bool,
+    pub(super) debug_withheld: bool,
     mode: HostMode,
 }
 

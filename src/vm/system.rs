@@ -108,6 +108,13 @@ fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), Detour> 
         }
         Some(SysReg::SCTLR_EL1) => return setway::write_sctlr(vcpu, value),
         Some(reg) if vcpu.vm.shown.is_guests(reg) => {
+            // What is kept in memory may come to the CPU later.
+            let is_debug = encoding.op0 == DEBUG;
+            let value = if is_debug {
+                reg.info().settle(value)
+            } else {
+                value
+            };
             vcpu.sysregs_mut().write_any(reg, value);
             return Ok(());
         }
