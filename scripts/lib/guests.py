@@ -1,4 +1,4 @@
-"""Fetches the default guest's software: Debian's arm64 kernel and busybox.
+"""Fetches guests' software: Debian's kernels and busybox, for arm64 and armhf.
 
 Everything lands in the cache folder. apt runs with a configuration of its own,
 so the machine's package lists and architectures stay as they are; it checks
@@ -23,14 +23,21 @@ from project import Failure, cache_dir, output_of, shown, write_whole
 
 KERNEL = "Image"
 RAMDISK = "initrd.cpio.gz"
+# The same for AArch32.
+KERNEL_32 = "zImage"
+RAMDISK_32 = "initrd-armhf.cpio.gz"
 # What a vms.toml may name without having it beside itself.
-NAMES = (KERNEL, RAMDISK)
+NAMES = (KERNEL, RAMDISK, KERNEL_32, RAMDISK_32)
 
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # The newer kernel first; the release's own where backports has none.
 SUITES = ("bookworm-backports", "bookworm")
-KERNEL_META = "linux-image-cloud-arm64"
+# Of each architecture: the meta package of its kernel, and the roles of its packages in the record.
+ARCHITECTURES = {
+    "arm64": ("linux-image-cloud-arm64", "kernel", "busybox"),
+    "armhf": ("linux-image-armmp-lpae", "kernel-armhf", "busybox-armhf"),
+}
 RECORD = "guests.json"
 INIT = Path(__file__).with_name("init.sh")
 
@@ -42,11 +49,12 @@ def fetch(quiet=False):
     with open(cache / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         record = _read_record(cache)
-        if not _packages_present(cache, record):
-            record["packages"] = _download(cache)
-            _write_record(cache, record)
-        for name, build in ((KERNEL, _build_kernel), (RAMDISK, _build_ramdisk)):
-            _bring_up_to_date(cache, record, name, build)
+        for architecture in ARCHITECTURES:
+            if not _packages_present(cache, record, architecture):
+                record["packages"].update(_download(cache, architecture))
+                _write_record(cache, record)
+        for name in NAMES:
+            _bring_up_to_date(cache, record, name)
     if not quiet:
         for package in record["packages"].values():
             print(f"setup: guest package {package['name']} {package['version']}")
@@ -67,13 +75,14 @@ def _write_record(cache, record):
 
 # --- packages ---------------------------------------------------------------
 
-def _packages_present(cache, record):
+def _packages_present(cache, record, architecture):
+    _, *roles = ARCHITECTURES[architecture]
     return all(
         role in record["packages"] and (cache / "debs" / record["packages"][role]["file"]).is_file()
-        for role in ("kernel", "busybox"))
+        for role in roles)
 
 
-def _download(cache):
+def _download(cache, architecture):
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise Failure(
@@ -81,28 +90,30 @@ def _download(cache):
                 f" put an arm64 {KERNEL} and {RAMDISK} beside your own vms.toml")
     if not KEYRING.is_file():
         raise Failure(f"{KEYRING} not found: install the package debian-archive-keyring")
-    apt = _Apt(cache)
-    print(f"setup: fetching an arm64 kernel and busybox from {apt.mirror} into {shown(cache)}", flush=True)
+    apt = _Apt(cache, architecture)
+    print(f"setup: fetching an {architecture} kernel and busybox from {apt.mirror} into {shown(cache)}", flush=True)
     apt.run("apt-get", "-q", "update")
-    packages = {"kernel": apt.download(*_newest_kernel(apt)), "busybox": apt.download("busybox-static")}
+    meta, kernel, busybox = ARCHITECTURES[architecture]
+    packages = {kernel: apt.download(*_newest_kernel(apt, meta)), busybox: apt.download("busybox-static")}
     # The lists are 15 MB, and nothing needs them once the packages are here.
     shutil.rmtree(apt.folder)
     return packages
 
 
-def _newest_kernel(apt):
+def _newest_kernel(apt, meta):
     """Returns the package that the kernel's meta package depends on, and its suite."""
     for suite in SUITES:
-        for line in apt.output("apt-cache", "show", f"{KERNEL_META}/{suite}").splitlines():
+        for line in apt.output("apt-cache", "show", f"{meta}/{suite}").splitlines():
             if line.startswith("Depends: linux-image-"):
                 return line.split()[1].rstrip(","), suite
-    raise Failure(f"{apt.mirror} has no package {KERNEL_META} for {' or '.join(SUITES)}")
+    raise Failure(f"{apt.mirror} has no package {meta} for {' or '.join(SUITES)}")
 
 
 class _Apt:
-    """apt for arm64, with state, cache and sources of its own."""
+    """apt for one architecture, with state, cache and sources of its own."""
 
-    def __init__(self, cache):
+    def __init__(self, cache, architecture):
+        self.architecture = architecture
         self.folder = cache / "apt"
         self.debs = cache / "debs"
         self.log = cache / "apt.log"
@@ -125,8 +136,8 @@ class _Apt:
             line for line in (output_of(["apt-config", "dump", "Acquire"]) or "").splitlines()
             if line.startswith(("Acquire::http", "Acquire::Check-", "Acquire::Retries", "Acquire::ForceIPv"))]
         return "\n".join([
-            'APT::Architecture "arm64";',
-            'APT::Architectures "arm64";',
+            f'APT::Architecture "{self.architecture}";',
+            f'APT::Architectures "{self.architecture}";',
             'APT::Sandbox::User "root";',
             'Acquire::Languages "none";',
             'Acquire::GzipIndexes "true";',
@@ -142,7 +153,7 @@ class _Apt:
     def download(self, package, suite=None):
         """Downloads a package; returns its row of the record."""
         self.run("apt-get", "-q", "download", f"{package}/{suite}" if suite else package, cwd=self.debs)
-        found = sorted(self.debs.glob(f"{package}_*_arm64.deb"), key=lambda deb: deb.stat().st_mtime)
+        found = sorted(self.debs.glob(f"{package}_*_{self.architecture}.deb"), key=lambda deb: deb.stat().st_mtime)
         if not found:
             raise Failure(f"apt-get downloaded no {package}; see {shown(self.log)}")
         version = output_of(["dpkg-deb", "--field", found[-1], "Version"])
@@ -180,13 +191,24 @@ def _unpack(deb, prefix):
 
 # --- the files made from them -------------------------------------------------
 
-def _bring_up_to_date(cache, record, name, build):
+def _bring_up_to_date(cache, record, name):
     if _is_current(cache, record, name):
         return
-    data = build(cache, record)
+    role, build = _recipe(name)
+    data = build(cache / "debs" / record["packages"][role]["file"])
     write_whole(cache / name, data)
     record["files"][name] = {"made_from": _inputs(record, name), "sha256": hashlib.sha256(data).hexdigest()}
     _write_record(cache, record)
+
+
+def _recipe(name):
+    """Returns the package that a file is made from, by its role, and what makes it."""
+    return {
+        KERNEL: ("kernel", _build_kernel),
+        RAMDISK: ("busybox", _build_ramdisk),
+        KERNEL_32: ("kernel-armhf", _build_kernel_32),
+        RAMDISK_32: ("busybox-armhf", _build_ramdisk),
+    }[name]
 
 
 def _is_current(cache, record, name):
@@ -201,14 +223,23 @@ def _is_current(cache, record, name):
 
 
 def _inputs(record, name):
-    if name == KERNEL:
-        return record["packages"]["kernel"]["file"]
+    role, build = _recipe(name)
+    file = record["packages"][role]["file"]
+    if build is not _build_ramdisk:
+        return file
     recipe = hashlib.sha256(INIT.read_bytes() + Path(__file__).read_bytes()).hexdigest()
-    return f"{record['packages']['busybox']['file']} {recipe}"
+    return f"{file} {recipe}"
 
 
-def _build_kernel(cache, record):
-    return raw_image(_unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
+def _build_kernel(deb):
+    return raw_image(_unpack(deb, "boot/vmlinuz-"))
+
+
+def _build_kernel_32(deb):
+    data = _unpack(deb, "boot/vmlinuz-")
+    if data[0x24:0x28] != struct.pack("<I", 0x016F2818):
+        raise Failure("the armhf kernel is not a zImage (no magic number at offset 0x24)")
+    return data
 
 
 def raw_image(data):
@@ -228,8 +259,8 @@ def raw_image(data):
     return data
 
 
-def _build_ramdisk(cache, record):
-    busybox = _unpack(cache / "debs" / record["packages"]["busybox"]["file"], "bin/busybox")
+def _build_ramdisk(deb):
+    busybox = _unpack(deb, "bin/busybox")
     archive = cpio.Archive()
     for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root"):
         archive.folder(folder)

@@ -53,6 +53,7 @@ pub struct Switch {
     state: AtomicU8,
     entry: AtomicU64,
     context: AtomicU64,
+    rest: [AtomicU64; 2],
 }
 
 /// The right to start a vCPU, which one of those who tried to turn it on has.
@@ -68,6 +69,7 @@ impl Switch {
             state: AtomicU8::new(OFF),
             entry: AtomicU64::new(0),
             context: AtomicU64::new(0),
+            rest: [const { AtomicU64::new(0) }; 2],
         }
     }
 
@@ -109,6 +111,7 @@ impl Switch {
         Some(Start {
             entry: self.entry.load(Ordering::Relaxed),
             context: self.context.load(Ordering::Relaxed),
+            rest: self.rest.each_ref().map(|x| x.load(Ordering::Relaxed)),
         })
     }
 
@@ -124,6 +127,9 @@ impl Claim<'_> {
     pub fn publish(self, start: Start) {
         self.0.entry.store(start.entry, Ordering::Relaxed);
         self.0.context.store(start.context, Ordering::Relaxed);
+        for (x, value) in self.0.rest.iter().zip(start.rest) {
+            x.store(value, Ordering::Relaxed);
+        }
         self.0.state.store(ON_PENDING, Ordering::Release);
     }
 }
@@ -193,17 +199,18 @@ impl Vcpu {
 /// Puts the registers of a loaded vCPU back to reset, but for those that say which vCPU it is, and
 /// for its timers: the device tree calls them always on.
 fn restart(regs: &mut SysRegs, entry: u64) {
-    /// EL1 with its own stack, all interrupts masked.
-    const PSTATE: u64 = 0x3c5;
+    let aarch32 = regs.is_aarch32();
     regs.put();
     for reg in sysreg::ALL {
         let is_timer = matches!(reg, SysReg::CNTV_CVAL_EL0 | SysReg::CNTP_CVAL_EL0);
         match reg.class() {
-            Class::Deferred | Class::MemoryOnly if !is_timer => regs.write(reg, reg.info().reset),
+            Class::Deferred | Class::MemoryOnly if !is_timer => {
+                regs.write(reg, reg.reset(aarch32));
+            }
+            Class::Deferred32 if aarch32 => regs.write(reg, reg.reset(aarch32)),
             _ => {}
         }
     }
-    regs.set_pstate(PSTATE);
-    regs.set_pc(entry);
+    regs.set_start(entry);
     regs.load();
 }
