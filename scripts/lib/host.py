@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from project import ROOT, TARGET, Failure, cache_dir, output_of, shown
+from project import ROOT, TARGET, TARGET_32, Failure, cache_dir, output_of, shown
 
 QEMU = "qemu-system-aarch64"
 OLDEST_QEMU = 9
@@ -18,21 +18,21 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # --- Rust ---------------------------------------------------------------------
 
 def rust(say):
-    """Makes the pinned toolchain, its tools and the bare target present."""
+    """Makes the pinned toolchain, its tools and the bare targets present."""
     channel = _channel()
     if not _rust_present(channel):
         if shutil.which("rustup") is None:
             raise Failure(
-                f"Rust {channel} with the target {TARGET} is needed and rustup isn't installed:"
+                f"Rust {channel} with the targets {TARGET} and {TARGET_32} is needed and rustup isn't installed:"
                 " install it as https://rustup.rs says")
-        say(f"installing Rust {channel} with rustfmt, clippy and {TARGET}", change=True)
+        say(f"installing Rust {channel} with rustfmt, clippy, {TARGET} and {TARGET_32}", change=True)
         command = ["rustup", "toolchain", "install", channel, "--profile", "minimal",
-                   "--component", "rustfmt", "--component", "clippy", "--target", TARGET,
+                   "--component", "rustfmt", "--component", "clippy", "--target", TARGET, "--target", TARGET_32,
                    "--no-self-update"]
         _run_logged(command, "try again once the network can be reached")
         if not _rust_present(channel):
-            raise Failure(f"rustup installed Rust {channel}, yet it lacks {TARGET}; try: rustup target add {TARGET}")
-    say(f"Rust {channel}, {TARGET}")
+            raise Failure(f"rustup installed Rust {channel}, yet it lacks a target; try: rustup target add {TARGET} {TARGET_32}")
+    say(f"Rust {channel}, {TARGET}, {TARGET_32}")
 
 
 def _channel():
@@ -51,7 +51,7 @@ def _rust_present(channel):
     sysroot = output_of(["rustc", "--print", "sysroot"], cwd=ROOT, env=environment)
     if version is None or sysroot is None or not version.startswith(f"rustc {channel} "):
         return False
-    if not (Path(sysroot.strip()) / "lib/rustlib" / TARGET / "lib").is_dir():
+    if not all((Path(sysroot.strip()) / "lib/rustlib" / target / "lib").is_dir() for target in (TARGET, TARGET_32)):
         return False
     return all(output_of(["cargo", tool, "--version"], cwd=ROOT, env=environment) for tool in ("fmt", "clippy"))
 

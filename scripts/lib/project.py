@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = "aarch64-unknown-none-softfloat"
+# What the test guest in AArch32 is built for.
+TARGET_32 = "armv7a-none-eabi"
 
 
 class Failure(Exception):

@@ -110,6 +110,7 @@ pub(super) fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(
         Some(_) => {}
     }
     match encoding {
+        ICC_SGI1R_EL1 => vcpu.with_gic(|gic, here| gic.sgi1r(here, value)),
         ICC_SGI0R_EL1 => vcpu.with_gic(|gic, here| gic.sgi0r(here, value)),
         ICC_ASGI1R_EL1 => vcpu.with_gic(|gic, here| gic.asgi1r(here, value)),
         ICC_DIR_EL1 => vcpu.with_gic(|gic, here| gic.dir(here, value)),

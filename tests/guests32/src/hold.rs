@@ -8,7 +8,7 @@ use crate::{
 use core::arch::asm;
 
 /// How often this guest gives up the CPU.
-const ROUNDS: u32 = 2500;
+const ROUNDS: u32 = 5000;
 
 /// Returns a number that neither the other guest nor another round has.
 fn value(seed: u32, round: u32, register: u32) -> u32 {
