@@ -74,7 +74,8 @@ mod tests {
     use crate::isa::esr::class;
 
     /// What each condition's name says, of N, Z, C and V (Arm ARM, table F1-1).
-    const MEANINGS: [fn(bool, bool, bool, bool) -> bool; 16] = [
+    type Meaning = fn(bool, bool, bool, bool) -> bool;
+    const MEANINGS: [Meaning; 16] = [
         |_, z, _, _| z,
         |_, z, _, _| !z,
         |_, _, c, _| c,

@@ -346,6 +346,11 @@ fn set_up(cpu: &mut Fake, build: Build) {
             cpu.regs.insert(reg.encoding().iss(), value);
         }
     }
+    if build.aarch32 {
+        let iss = IdReg::ID_AA64PFR0.encoding().iss();
+        let pfr0 = cpu.regs.get(&iss).copied().unwrap_or(0);
+        cpu.regs.insert(iss, pfr0 & !0xff | 0x22);
+    }
     // Five bits of priority, five of preemption.
     let vtr = 4 << 29 | 4 << 26 | u64::from(LISTS - 1);
     cpu.regs.insert(HCR_EL2, u64::from(build.vhe) << 34);
