@@ -229,7 +229,7 @@ fn an_access_of_el0_that_failed_its_condition_is_skipped() {
     }
     // In T32 the IT block may say it.
     let mut guest = new(USUAL);
-    guest.set_pstate(mode::USER | T | 0b0000_10 << 10);
+    guest.set_pstate(mode::USER | T | 0b00_0010 << 10);
     let _ = guest.exit(class::CP15_32 << 26 | IL | pmcr);
     assert_eq!((guest.pc(), guest.pstate()), (AT + 4, mode::USER | T));
 }
