@@ -73,7 +73,8 @@ impl Board {
     /// Refuses a tree that lacks RAM, a CPU, a GIC with its virtual interface or the
     /// timers' interrupts, or that contradicts itself.
     pub fn from_fdt(tree: &CheckedTree<'_>) -> Result<Self, Refusal> {
-        let tree = Tree::read(tree)?;
+        let tree = tree::parse(tree)?;
+        let tree = Tree::read(&tree)?;
         let ram = memory::ram(&tree)?;
         let guests = modules::find(&tree, &ram);
         let (gic, gic_node) = gic::find(&tree)?;

@@ -43,8 +43,8 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let bundle = board.chosen.initrd;
     let frames = memory::take(&board, &[Some(image), Some(tree_range), bundle])?;
     stage1::enter_regime(regime).map_err(memory::refusal)?;
-    let cpus = devices::start_gic(&board, &cpus::affinities(&board))?;
-    let host = Arc::new(Host::probe(devices::interrupts(&board), cpus, |ids| {
+    let gic = devices::start_gic(&board, &cpus::affinities(&board))?;
+    let host = Arc::new(Host::probe(devices::interrupts(&board), gic, |ids| {
         entropy::find(&board, ids)
     }));
     tlb::invalidate_guests();

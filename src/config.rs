@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use crate::error::Refusal;
 use crate::refuse;
 use cpio::Archive;
-use vms::VmTable;
+use vms::{Reaction, VmTable};
 
 /// The name of the file in the bundle that lists the VMs.
 pub const LIST: &str = "vms.toml";
@@ -55,6 +55,12 @@ pub struct Vm<'a> {
     pub load: Option<u64>,
     /// Whether it starts in AArch32 state.
     pub aarch32: bool,
+    /// What it gets of a CPU in proportion to others, 1 to [`vms::MAX_WEIGHT`].
+    pub weight: u32,
+    /// What follows when its guest asks for a reset.
+    pub on_reboot: Reaction,
+    /// What follows when it can't go on.
+    pub on_crash: Reaction,
 }
 
 /// A file of the bundle.
@@ -146,6 +152,9 @@ fn resolve<'a>(archive: &Archive<'a>, name: String, vm: VmTable) -> Result<Vm<'a
         pin: vm.pin,
         load: vm.load,
         aarch32: vm.aarch32,
+        weight: vm.weight,
+        on_reboot: vm.on_reboot,
+        on_crash: vm.on_crash,
         name,
     })
 }

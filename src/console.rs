@@ -1,5 +1,6 @@
 //! The hypervisor's commands, typed after the escape key.
 
+use crate::refuse;
 use crate::{
     boot::guests,
     cpu::timer,
@@ -16,6 +17,7 @@ const HELP: &str = "\
   start NAME       starts a VM of the bundle that does not run
   stop NAME        stops a VM
   restart NAME     stops a VM and starts it anew
+  move NAME VCPU CPU  gives a vCPU to another CPU
   poweroff         stops all VMs and turns the machine off
   an empty line, exit, or Ctrl-] goes back to the VM in front
 ";
@@ -46,6 +48,10 @@ pub fn run(line: &str) {
         ("start", [name]) => say(guests::start_by_name(name)),
         ("stop", [name]) => say(guests::stop(name)),
         ("restart", [name]) => say(guests::restart(name)),
+        ("move", [name, vcpu, cpu]) => match (vcpu.parse(), cpu.parse()) {
+            (Ok(vcpu), Ok(cpu)) => say(guests::move_vcpu(name, vcpu, cpu)),
+            _ => say(Err(refuse!("move takes a VM's name and two numbers"))),
+        },
         ("poweroff", []) => {
             guests::stop_all();
             false

@@ -6,4 +6,5 @@ pub mod heap;
 pub mod stage1;
 pub mod stage2;
 pub mod table;
+pub mod vmids;
 pub mod window;

@@ -3,6 +3,14 @@
 //! EL2 runs with interrupts masked from an exit to the next entry, so the CPU that holds a lock
 //! is never interrupted by code that wants the same lock: nothing here masks anything.
 
+pub mod doorbell;
+
+/// The atomics of what is written here without locks. The models in `tests/models` put others in
+/// their place.
+pub(crate) mod atomic {
+    pub use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
+}
+
 use core::ops::{Deref, DerefMut};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 

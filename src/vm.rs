@@ -43,7 +43,7 @@ use crate::{
         sysreg::Present,
     },
     mem::{stage2::Stage2, table::Tables},
-    sync::SpinLock,
+    sync::{SpinLock, doorbell::Doorbell},
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -55,8 +55,8 @@ use host::Host;
 use memory::GuestMemory;
 use psci::Switch;
 use pvtime::StolenTime;
+use requests::Course;
 pub use requests::Ending;
-use requests::{Course, Doorbell};
 use stats::Published;
 use trng::Generator;
 
@@ -92,6 +92,8 @@ pub struct Vm {
     course: Course,
     /// How many of its vCPUs are in some CPU's care.
     cared_for: AtomicUsize,
+    /// What its vCPUs get of a CPU in proportion to others.
+    pub weight: u32,
     /// Which vCPU ran last on each CPU, plus 1.
     last_on: Box<[AtomicUsize]>,
     counters: Counters,
@@ -127,6 +129,8 @@ pub struct Parts<'a, T: Tables> {
     pub generator: Generator,
     /// Where its vCPUs' stolen time is.
     pub stolen_time: StolenTime,
+    /// What its vCPUs get of a CPU in proportion to others.
+    pub weight: u32,
 }
 
 /// How many SPIs a guest has: QEMU's `virt` uses fewer than 96.
@@ -147,6 +151,7 @@ impl Vm {
             .map(|affinity| gic::Affinity::from_mpidr(affinity.mpidr()))
             .collect();
         let gic = Gic::new(&gic::Config {
+            version: host.gic_version,
             affinities: &gic_affinities,
             spis: SPIS,
             priority_bits: host.priority_bits,
@@ -180,6 +185,7 @@ impl Vm {
             counters: Counters::default(),
             trng: SpinLock::new(parts.generator),
             stolen_time: parts.stolen_time,
+            weight: parts.weight,
             mem_protect: AtomicBool::new(false),
             host,
         }))

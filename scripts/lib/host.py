@@ -1,4 +1,4 @@
-"""Installs what the host needs: the Rust target, a linker, QEMU, dtc."""
+"""Installs what the host needs: Rust's targets, a linker, QEMU, dtc, firmware."""
 
 import os
 import re
@@ -6,9 +6,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from project import ROOT, TARGET, TARGET_32, Failure, cache_dir, output_of, shown
+from project import ROOT, TARGET, TARGET_32, UEFI_TARGET, Failure, cache_dir, output_of, shown
 
+TARGETS = (TARGET, UEFI_TARGET, TARGET_32)
 QEMU = "qemu-system-aarch64"
+# What Debian's packages install for QEMU's `virt`: EDK2's UEFI, and U-Boot.
+UEFI_FIRMWARE = Path("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
+U_BOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+# Programs and the packages they come in.
+IMAGE_TOOLS = {"mtype": "mtools", "fsck.vfat": "dosfstools", "sfdisk": "fdisk"}
 OLDEST_QEMU = 9
 BACKPORTS = "bookworm-backports"
 BACKPORTS_FILE = Path("/etc/apt/sources.list.d/entresol-backports.sources")
@@ -18,21 +24,21 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # --- Rust ---------------------------------------------------------------------
 
 def rust(say):
-    """Makes the pinned toolchain, its tools and the bare targets present."""
+    """Makes the pinned toolchain, its tools and the bare target present."""
     channel = _channel()
     if not _rust_present(channel):
         if shutil.which("rustup") is None:
             raise Failure(
-                f"Rust {channel} with the targets {TARGET} and {TARGET_32} is needed and rustup isn't installed:"
+                f"Rust {channel} with the targets {', '.join(TARGETS)} is needed and rustup isn't installed:"
                 " install it as https://rustup.rs says")
-        say(f"installing Rust {channel} with rustfmt, clippy, {TARGET} and {TARGET_32}", change=True)
+        say(f"installing Rust {channel} with rustfmt, clippy, {', '.join(TARGETS)}", change=True)
         command = ["rustup", "toolchain", "install", channel, "--profile", "minimal",
-                   "--component", "rustfmt", "--component", "clippy", "--target", TARGET, "--target", TARGET_32,
-                   "--no-self-update"]
+                   "--component", "rustfmt", "--component", "clippy",
+                   *(part for target in TARGETS for part in ("--target", target)), "--no-self-update"]
         _run_logged(command, "try again once the network can be reached")
         if not _rust_present(channel):
-            raise Failure(f"rustup installed Rust {channel}, yet it lacks a target; try: rustup target add {TARGET} {TARGET_32}")
-    say(f"Rust {channel}, {TARGET}, {TARGET_32}")
+            raise Failure(f"rustup installed Rust {channel}, yet it lacks a target; try: rustup target add {' '.join(TARGETS)}")
+    say(f"Rust {channel}, {', '.join(TARGETS)}")
 
 
 def _channel():
@@ -51,7 +57,8 @@ def _rust_present(channel):
     sysroot = output_of(["rustc", "--print", "sysroot"], cwd=ROOT, env=environment)
     if version is None or sysroot is None or not version.startswith(f"rustc {channel} "):
         return False
-    if not all((Path(sysroot.strip()) / "lib/rustlib" / target / "lib").is_dir() for target in (TARGET, TARGET_32)):
+    libraries = Path(sysroot.strip()) / "lib/rustlib"
+    if not all((libraries / target / "lib").is_dir() for target in TARGETS):
         return False
     return all(output_of(["cargo", tool, "--version"], cwd=ROOT, env=environment) for tool in ("fmt", "clippy"))
 
@@ -75,6 +82,25 @@ def device_tree_compiler(say):
         _need_apt("dtc isn't installed: install the device tree compiler")
         _install(["device-tree-compiler"], say)
     say("dtc")
+
+
+def firmware(say):
+    """Makes the firmware present that QEMU can start the hypervisor by."""
+    for file, package in ((UEFI_FIRMWARE, "qemu-efi-aarch64"), (U_BOOT, "u-boot-qemu")):
+        if not file.is_file():
+            _need_apt(f"{file} isn't there: install Debian's {package}, or put one there")
+            _install([package], say)
+    say("UEFI and U-Boot for QEMU")
+
+
+def image_tools(say):
+    """Makes the programs present that the tests look at disk images with."""
+    found = {program: shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") for program in IMAGE_TOOLS}
+    missing = [package for program, package in IMAGE_TOOLS.items() if found[program] is None]
+    if missing:
+        _need_apt(f"{', '.join(missing)} aren't installed: install them, to test disk images")
+        _install(missing, say)
+    say(", ".join(IMAGE_TOOLS))
 
 
 def linker(say):

@@ -1,7 +1,6 @@
 //! The CPUs and how each is started.
 
 use alloc::string::{String, ToString};
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::tree::{Node, Tree};
@@ -42,7 +41,7 @@ pub(super) fn find(tree: &Tree<'_>) -> Result<Vec<Cpu>, Refusal> {
         .root()
         .child("cpus")
         .ok_or_else(|| refuse!("device tree: no /cpus"))?;
-    let mut cpus: Vec<Cpu> = vec![];
+    let mut cpus: Vec<Cpu> = Vec::with_capacity(parent.children().count());
     for node in parent.children() {
         if node.base_name() != "cpu" {
             continue;

@@ -4,11 +4,10 @@ mod address;
 mod interrupt;
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use fdt::Fdt;
-use fdt::node::{FdtNode, NodeProperty};
+use fdt::node::FdtNode;
 
 use super::fdt::CheckedTree;
 use crate::addr::{Pa, PaRange};
@@ -21,20 +20,25 @@ pub(super) struct Tree<'a> {
     reservations: Vec<PaRange>,
 }
 
+/// A node as the blob has it: properties are looked up there, since the heap that a tree is read on
+/// is small, and a server's tree has hundreds of nodes.
 struct Entry<'a> {
-    name: &'a str,
+    node: FdtNode<'a, 'a>,
     parent: usize,
-    properties: Vec<NodeProperty<'a>>,
+}
+
+/// Finds the parts of a checked tree.
+pub(super) fn parse<'a>(tree: &'a CheckedTree<'_>) -> Result<Fdt<'a>, Refusal> {
+    Fdt::new(tree.bytes()).map_err(|error| refuse!("device tree: {error}"))
 }
 
 impl<'a> Tree<'a> {
-    /// Reads a checked tree.
+    /// Reads a checked tree, [`parse`]d.
     ///
     /// Of the `fdt` package only the node and property iterators are used: its look-ups by
     /// path recurse without end on an alias of itself, its named accessors panic.
-    pub(super) fn read(tree: &'a CheckedTree<'_>) -> Result<Self, Refusal> {
-        let fdt = Fdt::new(tree.bytes()).map_err(|error| refuse!("device tree: {error}"))?;
-        let mut nodes = vec![];
+    pub(super) fn read(fdt: &'a Fdt<'a>) -> Result<Self, Refusal> {
+        let mut nodes = Vec::with_capacity(fdt.all_nodes().count());
         if let Some(root) = fdt.all_nodes().next() {
             gather(root, 0, &mut nodes);
         }
@@ -86,13 +90,9 @@ impl<'a> Tree<'a> {
     }
 }
 
-fn gather<'a>(node: FdtNode<'_, 'a>, parent: usize, nodes: &mut Vec<Entry<'a>>) {
+fn gather<'a>(node: FdtNode<'a, 'a>, parent: usize, nodes: &mut Vec<Entry<'a>>) {
     let index = nodes.len();
-    nodes.push(Entry {
-        name: node.name,
-        parent,
-        properties: node.properties().collect(),
-    });
+    nodes.push(Entry { node, parent });
     for child in node.children() {
         gather(child, index, nodes);
     }
@@ -113,7 +113,7 @@ impl<'t, 'a> Node<'t, 'a> {
 
     /// Returns the name with its unit address.
     pub(super) fn name(self) -> &'a str {
-        self.entry().name
+        self.entry().node.name
     }
 
     /// Returns the name without its unit address.
@@ -165,13 +165,13 @@ impl<'t, 'a> Node<'t, 'a> {
 
     /// Returns the value of a property.
     pub(super) fn property(self, name: &str) -> Option<&'a [u8]> {
-        let found = self.entry().properties.iter().find(|p| p.name == name)?;
+        let found = self.entry().node.properties().find(|p| p.name == name)?;
         Some(found.value)
     }
 
     /// Returns the names of all properties, in order.
     pub(super) fn property_names(self) -> impl Iterator<Item = &'a str> {
-        self.entry().properties.iter().map(|property| property.name)
+        self.entry().node.properties().map(|property| property.name)
     }
 
     /// Returns a property that is one word.

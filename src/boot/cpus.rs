@@ -11,7 +11,6 @@ use crate::{
         secondary::{StartBlock, secondary_entry},
         timer,
     },
-    dev::gic::v3,
     error::Refusal,
     isa::affinity::Affinity,
     mem::stage1,
@@ -90,7 +89,7 @@ fn start_one(board: &Board, host: &Host, index: usize, affinity: Affinity) -> Re
 /// Where the entry code brings every CPU but the first.
 pub fn secondary() -> ! {
     let host = HOST.get().expect("it is set before any CPU starts");
-    if let Err(refusal) = v3::init_cpu_interface() {
+    if let Err(refusal) = devices::start_cpu_interface(host) {
         log::error!("CPU {}: {refusal}", local::this().index);
         barrier::halt()
     }
@@ -105,6 +104,7 @@ pub fn run(host: &Arc<Host>) -> ! {
     loop {
         match cpu.run() {
             Event::Left(vm) => guests::ended(&vm),
+            Event::Moved(vcpu, cpu) => hand_over(host, cpu, vcpu),
             Event::Command(line) => crate::console::run(&line),
         }
     }

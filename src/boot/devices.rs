@@ -4,10 +4,13 @@ use super::{cpus, memory::mebibytes, tree};
 use crate::{
     addr::{Pa, PaRange},
     board::{self, Board, firmware, gic::Gic, uart::UartKind},
-    cpu::{regs, timer},
+    cpu::{local, regs, timer},
     dev::{
         Uart, console,
-        gic::v3::{self, Distributor, Redistributor, Region},
+        gic::{
+            Interface, v2,
+            v3::{self, Distributor, Redistributor, Region},
+        },
         ns16550::{Ns16550, Width},
         pl011::Pl011,
         pl031,
@@ -19,9 +22,10 @@ use crate::{
     mmio::Mmio,
     refuse,
     sync::SpinLock,
-    vm::host::{Host, Interrupts, KICK, NUDGE, PhysicalCpu},
+    vm::host::{Host, HostGic, Interrupts, KICK, NUDGE, PhysicalCpu, PrivatePart},
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 fn map(registers: PaRange, what: &str) -> Result<Mmio, Refusal> {
     stage1::map_device(registers)
@@ -83,21 +87,99 @@ pub fn start_last_resort_console(tree: Pa) {
 }
 
 /// Starts the interrupt controller, this CPU's interface to it, and the parts of all CPUs.
-pub fn start_gic(board: &Board, cpus: &[Affinity]) -> Result<Vec<PhysicalCpu>, Refusal> {
-    let Gic::V3 {
-        distributor,
-        redistributors,
-        redistributor_stride,
-        ..
-    } = &board.gic
-    else {
-        return Err(refuse!(
-            "the machine has a GICv2, and only GICv3 is supported yet: start QEMU with gic-version=3"
-        ));
-    };
-    let mut distributor = Distributor::new(map(*distributor, "GIC distributor")?)?;
+pub fn start_gic(board: &Board, cpus: &[Affinity]) -> Result<HostGic, Refusal> {
+    let interrupts = interrupts(board);
+    match &board.gic {
+        Gic::V3 {
+            distributor,
+            redistributors,
+            redistributor_stride,
+            ..
+        } => {
+            let registers = (*distributor, redistributors.as_slice());
+            start_gicv3(registers, *redistributor_stride, cpus, &interrupts)
+        }
+        &Gic::V2 {
+            distributor,
+            cpu_interface,
+            hypervisor_interface,
+            virtual_cpu_interface,
+            ..
+        } => {
+            let gic = v2::Gic::new(
+                map(distributor, "GIC distributor")?,
+                map(both_pages(cpu_interface)?, "GIC CPU interface")?,
+                map(hypervisor_interface, "GIC hypervisor interface")?,
+            )?;
+            start_gicv2(gic, both_pages(virtual_cpu_interface)?, cpus, &interrupts)
+        }
+    }
+}
+
+/// Returns where in a GICv2's CPU interface its two pages lie one after the other.
+fn both_pages(interface: PaRange) -> Result<PaRange, Refusal> {
+    const BOTH: u64 = 0x2000;
+    let offset = v2::pages_offset(interface.size());
+    interface
+        .start()
+        .checked_add(offset)
+        .and_then(|start| PaRange::new(start, BOTH))
+        .filter(|&pages| interface.contains(pages))
+        .ok_or_else(|| refuse!("a GIC CPU interface at {interface} is too small"))
+}
+
+fn start_gicv2(
+    gic: v2::Gic,
+    virtual_interface: PaRange,
+    cpus: &[Affinity],
+    interrupts: &Interrupts,
+) -> Result<HostGic, Refusal> {
+    if cpus.len() > MAX_CPUS_V2 {
+        log::warn!("a GICv2 serves {MAX_CPUS_V2} CPUs: the others are not used");
+    }
+    let gic: &'static v2::Gic = Box::leak(Box::new(gic));
+    gic.init();
+    let own = start_gicv2_cpu(gic, interrupts)?;
+    if let Some(spi) = interrupts.console.filter(|&intid| gic.has_spi(intid)) {
+        gic.set_priority(spi, PRIORITY);
+        gic.route(spi, own);
+        gic.enable(spi);
+    }
+    let cpus = cpus.iter().take(MAX_CPUS_V2).enumerate();
+    Ok(HostGic {
+        interface: Interface::V2(gic),
+        virtual_interface: Some(virtual_interface),
+        cpus: cpus
+            .map(|(n, &affinity)| PhysicalCpu {
+                affinity,
+                gic: PrivatePart::V2(AtomicU8::new(if n == 0 { own.bits() } else { 0 })),
+            })
+            .collect(),
+    })
+}
+
+/// How many CPUs a GICv2 serves.
+const MAX_CPUS_V2: usize = 8;
+
+/// Starts this CPU's part of a GICv2, and lets through what EL2 takes.
+fn start_gicv2_cpu(gic: &v2::Gic, interrupts: &Interrupts) -> Result<v2::Target, Refusal> {
+    let target = gic.init_cpu()?;
+    for intid in private(interrupts) {
+        gic.set_priority(intid, PRIORITY);
+        gic.enable(intid);
+    }
+    Ok(target)
+}
+
+fn start_gicv3(
+    (distributor, redistributors): (PaRange, &[PaRange]),
+    stride: Option<u64>,
+    cpus: &[Affinity],
+    interrupts: &Interrupts,
+) -> Result<HostGic, Refusal> {
+    let mut distributor = Distributor::new(map(distributor, "GIC distributor")?)?;
     distributor.init(this_cpu())?;
-    let stride = redistributor_stride.map(|bytes| bytes as usize);
+    let stride = stride.map(|bytes| bytes as usize);
     let regions = redistributors
         .iter()
         .map(|&range| {
@@ -105,13 +187,13 @@ pub fn start_gic(board: &Board, cpus: &[Affinity]) -> Result<Vec<PhysicalCpu>, R
             Ok(Region { registers, stride })
         })
         .collect::<Result<Vec<_>, Refusal>>()?;
-    let interrupts = interrupts(board);
     let cpus = cpus
         .iter()
         .map(|&affinity| {
+            let redistributor = redistributor(&regions, affinity, interrupts)?;
             Ok(PhysicalCpu {
                 affinity,
-                redistributor: SpinLock::new(redistributor(&regions, affinity, &interrupts)?),
+                gic: PrivatePart::V3(SpinLock::new(redistributor)),
             })
         })
         .collect::<Result<Vec<_>, Refusal>>()?;
@@ -121,7 +203,26 @@ pub fn start_gic(board: &Board, cpus: &[Affinity]) -> Result<Vec<PhysicalCpu>, R
         distributor.route(spi, this_cpu());
         distributor.enable(spi);
     }
-    Ok(cpus)
+    Ok(HostGic {
+        interface: Interface::V3,
+        virtual_interface: None,
+        cpus,
+    })
+}
+
+/// Starts this CPU's interface to the interrupt controller; it is not the CPU that booted.
+pub fn start_cpu_interface(host: &Host) -> Result<(), Refusal> {
+    let gic = match host.gic {
+        Interface::V3 => return v3::init_cpu_interface(),
+        Interface::V2(gic) => gic,
+    };
+    let target = start_gicv2_cpu(gic, &host.interrupts)?;
+    if let Some(cpu) = host.cpus.get(local::this().index)
+        && let PrivatePart::V2(own) = &cpu.gic
+    {
+        own.store(target.bits(), Ordering::Release);
+    }
+    Ok(())
 }
 
 /// Finds a CPU's redistributor and lets through what EL2 takes.
@@ -132,18 +233,23 @@ fn redistributor(
 ) -> Result<Redistributor, Refusal> {
     let mut redistributor = Redistributor::find(regions, cpu)?;
     redistributor.init()?;
-    for intid in [
+    for intid in private(interrupts) {
+        redistributor.set_priority(intid, PRIORITY);
+        redistributor.enable(intid);
+    }
+    Ok(redistributor)
+}
+
+/// Returns the private interrupts that EL2 takes, on each CPU.
+const fn private(interrupts: &Interrupts) -> [u32; 6] {
+    [
         KICK,
         NUDGE,
         interrupts.virtual_timer,
         interrupts.physical_timer,
         interrupts.hypervisor_timer,
         interrupts.maintenance,
-    ] {
-        redistributor.set_priority(intid, PRIORITY);
-        redistributor.enable(intid);
-    }
-    Ok(redistributor)
+    ]
 }
 
 /// The one priority of all physical interrupts: EL2 takes none while it handles one.

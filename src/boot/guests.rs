@@ -1,25 +1,30 @@
 //! Guests: from the bundle's list to running vCPUs.
 
+mod crashes;
 mod make;
 
 use super::{cpus, entropy::Source, memory};
 use crate::{
     addr::PaRange,
     board::Board,
-    config::{Config, sources},
+    config::{Config, sources, vms::Reaction},
+    cpu::{timer, tlb},
     dev::{console, psci::Psci},
     error::Refusal,
+    isa::{descriptor::stage2::Support, features::IdReg},
     mem::{
         frames::{Frames, Owner},
         stage1,
         stage2::Stage2,
         table::heap_tables::HeapTables,
+        vmids::Vmids,
     },
     refuse,
     sync::SpinLock,
     vm::{Ending, Vm, host::Host, input, pvtime, vcpu::Vcpu},
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use crashes::Crashes;
 use make::{ThisMachine, check_state, make_vm};
 
 /// Reads what VMs there are; says what is wrong with those that can't be had.
@@ -63,6 +68,8 @@ struct Guests {
     /// The time of day at count 0, in seconds since 1970.
     time_at_count_0: u64,
     running: Vec<Running>,
+    vmids: Vmids,
+    crashes: Crashes,
     /// The CPU that the next vCPU goes to when its owner did not say.
     next_cpu: usize,
 }
@@ -90,6 +97,8 @@ pub fn start(
         psci,
         time_at_count_0,
         running: Vec::new(),
+        vmids: Vmids::new(wide_vmids(host)),
+        crashes: Crashes::new(host.frequency),
         next_cpu: 0,
     });
     for number in 0..count {
@@ -131,6 +140,29 @@ pub fn named(name: &str) -> Option<Arc<Vm>> {
     running().into_iter().find(|vm| vm.name == name)
 }
 
+/// Moves a vCPU to another CPU.
+///
+/// # Errors
+///
+/// A refusal when there is no such vCPU or no such CPU.
+pub fn move_vcpu(name: &str, vcpu: usize, cpu: usize) -> Result<(), Refusal> {
+    let vm = named(name).ok_or_else(|| refuse!("no VM named {name:?} runs"))?;
+    if vcpu >= vm.switches.len() {
+        return Err(refuse!(
+            "{name} has vCPUs 0 to {}",
+            vm.switches.len().saturating_sub(1)
+        ));
+    }
+    if cpu >= cpus::online() {
+        return Err(refuse!(
+            "the machine has CPUs 0 to {}",
+            cpus::online().saturating_sub(1)
+        ));
+    }
+    vm.ask_move(vcpu, cpu);
+    Ok(())
+}
+
 fn end(name: &str, ending: Ending) -> Result<(), Refusal> {
     let vm = named(name).ok_or_else(|| refuse!("no VM named {name:?} runs"))?;
     vm.end(ending);
@@ -152,7 +184,7 @@ pub fn stop(name: &str) -> Result<(), Refusal> {
 ///
 /// A refusal when it does not run.
 pub fn restart(name: &str) -> Result<(), Refusal> {
-    end(name, Ending::Reset)
+    end(name, Ending::Restart)
 }
 
 /// Stops all VMs; with the last, the machine goes off.
@@ -182,6 +214,12 @@ pub fn start_by_name(name: &str) -> Result<(), Refusal> {
         }
         guests.start(number)
     })
+}
+
+/// Returns whether all CPUs have VMIDs of 16 bits.
+fn wide_vmids(host: &Host) -> bool {
+    let ids = &host.ids;
+    Support::from_id(ids.get(IdReg::ID_AA64MMFR0), ids.get(IdReg::ID_AA64MMFR1)).wide_vmid
 }
 
 impl Guests {
@@ -231,7 +269,7 @@ impl Guests {
             config,
             &memory,
             &self.host,
-            &self.frames,
+            &mut self.frames,
             &mut self.entropy,
             self.time_at_count_0,
         );
@@ -277,18 +315,21 @@ impl Guests {
         Ok(memory)
     }
 
-    /// Returns a VMID that no VM has. 0 is never used: it is what VTTBR_EL2 holds before the first.
-    fn free_vmid(&self) -> Result<u16, Refusal> {
-        (1..=u16::MAX)
-            .find(|&vmid| {
-                self.running
-                    .iter()
-                    .all(|running| running.memory.vmid != vmid)
-            })
-            .ok_or_else(|| refuse!("there are as many VMs as there are VMIDs"))
+    /// Returns a VMID that no VM has.
+    fn free_vmid(&mut self) -> Result<u16, Refusal> {
+        let used: Vec<_> = self.running.iter().map(|vm| vm.memory.vmid).collect();
+        let fresh = self
+            .vmids
+            .take(&used)
+            .ok_or_else(|| refuse!("there are as many VMs as there are VMIDs"))?;
+        if fresh.begins_generation {
+            tlb::invalidate_guests();
+        }
+        Ok(fresh.vmid)
     }
 
     fn give_back(&mut self, memory: &Memory) {
+        self.frames.revoke_devices(memory.vmid);
         for &block in memory.ram.iter().chain([&memory.stolen_time]) {
             if let Err(error) = self.frames.free(block, Owner::Vm(memory.vmid)) {
                 log::error!("the RAM at {block} is lost: {error:?}");
@@ -310,16 +351,7 @@ impl Guests {
         // The tables go first: until then a CPU could still reach the frames.
         drop(stage2);
         self.give_back(&memory);
-        match vm.ending() {
-            Some(Ending::Reset) => {
-                log::info!("{}: starts anew", vm.name);
-                if let Err(refusal) = self.start(number) {
-                    log::error!("{refusal}");
-                }
-            }
-            Some(Ending::Crash) => log::info!("{}: stays stopped", vm.name),
-            _ => log::info!("{}: powered off", vm.name),
-        }
+        self.react(number, vm.ending());
         if self.running.is_empty() {
             return self.power_off();
         }
@@ -327,6 +359,30 @@ impl Guests {
             self.choose_front(&vm.name);
         }
         console::show_names(self.running.len() > 1);
+    }
+
+    /// Does what the owner wants done after a VM has ended in this way.
+    fn react(&mut self, number: usize, ending: Option<Ending>) {
+        let config = &self.config.vms[number];
+        let reaction = match ending {
+            Some(Ending::Restart) => Reaction::Restart,
+            Some(Ending::Reset) => config.on_reboot,
+            Some(Ending::Crash) => match self.crashes.note(number, timer::count()) {
+                true => config.on_crash,
+                false => {
+                    log::error!("{}: it keeps crashing", config.name);
+                    Reaction::Stop
+                }
+            },
+            _ => return log::info!("{}: powered off", config.name),
+        };
+        if reaction == Reaction::Stop {
+            return log::info!("{}: stays stopped", config.name);
+        }
+        log::info!("{}: starts anew", config.name);
+        if let Err(refusal) = self.start(number) {
+            log::error!("{refusal}");
+        }
     }
 
     /// Brings a VM to the front after the one that was there ended: the same started anew, or the

@@ -2,13 +2,16 @@
 
 use alloc::vec::Vec;
 
-use super::vms::{DEFAULT_MEMORY, MAX_CPUS, MEMORY_UNIT, MIN_MEMORY, size};
+use super::vms::{
+    DEFAULT_MEMORY, DEFAULT_ON_CRASH, DEFAULT_ON_REBOOT, MAX_CPUS, MEMORY_UNIT, MIN_MEMORY, size,
+};
 use super::{Config, File, Vm};
 use crate::addr::PaRange;
 use crate::board::Board;
 use crate::board::modules::Guest;
 use crate::error::Refusal;
 use crate::refuse;
+use crate::sched::DEFAULT_WEIGHT;
 
 /// What the hypervisor's own arguments say of a guest about which the loader says nothing.
 #[derive(Clone, Copy)]
@@ -101,6 +104,9 @@ fn vm<'a>(
         pin: pins(&guest.affinities, cpus, host_cpus)?,
         load: None,
         aarch32: false,
+        weight: DEFAULT_WEIGHT,
+        on_reboot: DEFAULT_ON_REBOOT,
+        on_crash: DEFAULT_ON_CRASH,
     })
 }
 

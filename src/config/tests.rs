@@ -3,6 +3,7 @@ use alloc::vec;
 
 use super::cpio::tests::Writer;
 use super::*;
+use crate::sched::DEFAULT_WEIGHT;
 
 const TOML: &str = "# VMs ü\n[vm.linux]\nkernel = \"Image\"\nramdisk = \"./initrd\"\n\
     bootargs = \"a b\"\ncpus = 2\nmemory = \"64M\"\npin = [0, 1]\n\n\
@@ -44,6 +45,9 @@ fn vms_get_their_files() {
         pin: vec![0, 1],
         load: None,
         aarch32: false,
+        weight: DEFAULT_WEIGHT,
+        on_reboot: Reaction::Restart,
+        on_crash: Reaction::Stop,
     };
     let bare = Vm {
         name: "bare".into(),
@@ -56,6 +60,9 @@ fn vms_get_their_files() {
         pin: vec![],
         load: Some(0x1000),
         aarch32: true,
+        weight: DEFAULT_WEIGHT,
+        on_reboot: Reaction::Restart,
+        on_crash: Reaction::Stop,
     };
     let config = Config::from_bundle(&bytes).unwrap();
     assert_eq!(config.vms, [linux, bare]);

@@ -11,6 +11,9 @@
 //! pin      = [0, 1]            # physical CPUs, one for each virtual one
 //! load     = "0x80000"         # where in RAM a raw binary goes
 //! aarch32  = false
+//! weight   = 64                # its part of a CPU that it shares, 1 to 1024
+//! on_reboot = "restart"        # or "stop"
+//! on_crash  = "stop"           # or "restart"
 //! ```
 
 mod number;
@@ -27,6 +30,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use super::LIST;
 use crate::error::Refusal;
 use crate::refuse;
+use crate::sched::{DEFAULT_WEIGHT, MAX_WEIGHT};
 pub(super) use number::size;
 use number::{Offset, Size};
 
@@ -38,6 +42,10 @@ pub const MEMORY_UNIT: u64 = 2 << 20;
 pub const MIN_MEMORY: u64 = 16 << 20;
 /// The RAM a VM has if the list does not say, in bytes.
 pub const DEFAULT_MEMORY: u64 = 256 << 20;
+/// What follows a reset if the list does not say.
+pub const DEFAULT_ON_REBOOT: Reaction = Reaction::Restart;
+/// What follows a crash if the list does not say.
+pub const DEFAULT_ON_CRASH: Reaction = Reaction::Stop;
 /// The longest name of a VM.
 pub const MAX_NAME: usize = 31;
 
@@ -62,6 +70,22 @@ pub struct VmTable {
     pub load: Option<u64>,
     /// Whether the kernel starts in AArch32 state.
     pub aarch32: bool,
+    /// What it gets of a CPU in proportion to others.
+    pub weight: u32,
+    /// What follows when its guest asks for a reset.
+    pub on_reboot: Reaction,
+    /// What follows when it can't go on.
+    pub on_crash: Reaction,
+}
+
+/// What follows when a VM ends in a way that its owner did not ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reaction {
+    /// It starts anew from the bundle.
+    Restart,
+    /// It stays stopped.
+    Stop,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +101,9 @@ struct Table {
     load: Option<Spanned<Offset>>,
     #[serde(default)]
     aarch32: bool,
+    weight: Option<Spanned<u32>>,
+    on_reboot: Option<Reaction>,
+    on_crash: Option<Reaction>,
 }
 
 macro_rules! fault {
@@ -206,6 +233,9 @@ impl Table {
             pin: check_pin(self.pin, cpus)?,
             load: self.load.map(|load| load.into_inner().0),
             aarch32: self.aarch32,
+            weight: check_weight(self.weight.as_ref())?,
+            on_reboot: self.on_reboot.unwrap_or(DEFAULT_ON_REBOOT),
+            on_crash: self.on_crash.unwrap_or(DEFAULT_ON_CRASH),
         })
     }
 }
@@ -233,6 +263,18 @@ fn check_cpus(cpus: Option<&Spanned<u32>>) -> Result<u32, Fault> {
             cpus,
             "cpus is {}, but a VM has 1 to {MAX_CPUS}",
             cpus.get_ref()
+        )),
+    }
+}
+
+fn check_weight(weight: Option<&Spanned<u32>>) -> Result<u32, Fault> {
+    match weight {
+        None => Ok(DEFAULT_WEIGHT),
+        Some(weight) if (1..=MAX_WEIGHT).contains(weight.get_ref()) => Ok(*weight.get_ref()),
+        Some(weight) => Err(fault!(
+            weight,
+            "weight is {}, but a VM has 1 to {MAX_WEIGHT}",
+            weight.get_ref()
         )),
     }
 }

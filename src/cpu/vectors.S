@@ -131,7 +131,8 @@ vectors:
     .balign 0x80
 
 // A trapped MRS or MSR, or a load or store to a device, mostly names a register
-// that is saved already. Only for x19 to x29 the frame is completed first.
+// that is saved already. Only for x19 to x29 the frame is completed first, and
+// for a load or store that the syndrome does not describe (ISV is 0).
 guest_sync_other:
     cmp     w3, #0x18                   // MRS, MSR or system instruction
     ubfx    w4, w1, #5, #5
@@ -145,6 +146,7 @@ guest_sync_other:
 1:  cmp     w3, #0x24                   // data abort
     ubfx    w4, w1, #16, #5
     b.ne    2f
+    tbz     w1, #24, 2f
     sub     w4, w4, #19
     cmp     w4, #(30 - 19)
     b.lo    2f

@@ -3,10 +3,10 @@
 //! At most one vCPU is *resident*: its registers are on the CPU, whether it runs or waits. Going
 //! idle and coming back to it switches nothing. Another is loaded only after it was put.
 
-use super::{DEFAULT_WEIGHT, Share, pick, wake};
+use super::{Share, pick, wake};
 use crate::{
     cpu::{barrier, local, timer, tlb},
-    dev::gic::v3,
+    dev::gic::{CpuInterface, Interface, Taken},
     sync::SpinLock,
     vm::{
         Ending, Vm,
@@ -45,6 +45,8 @@ impl Default for Inbox {
 pub enum Event {
     /// The last of a VM's vCPUs left this CPU: the VM has ended, as it says.
     Left(Arc<Vm>),
+    /// A vCPU left this CPU for another.
+    Moved(Box<Vcpu>, usize),
     /// A command was entered on the hypervisor's console.
     Command(String),
 }
@@ -84,6 +86,9 @@ impl Cpu {
             if let Some(vm) = self.dismiss() {
                 return Event::Left(vm);
             }
+            if let Some((vcpu, cpu)) = self.let_go() {
+                return Event::Moved(vcpu, cpu);
+            }
             if let Some(command) = input::take_command() {
                 return Event::Command(command);
             }
@@ -98,8 +103,8 @@ impl Cpu {
     fn admit(&mut self) {
         for vcpu in self.inbox.0.lock().drain(..) {
             vcpu.vm().set_home(vcpu.index(), local::this().index);
+            self.shares.push(Share::new(vcpu.vm().weight));
             self.vcpus.push(vcpu);
-            self.shares.push(Share::new(DEFAULT_WEIGHT));
             // Whatever was rung for it before it had a home.
             let newest = self.vcpus.len() - 1;
             look_up(&mut self.vcpus, &mut self.shares, newest, false);
@@ -123,16 +128,32 @@ impl Cpu {
                 .vcpus
                 .iter()
                 .position(|vcpu| vcpu.vm().ending().is_some())?;
-            if self.resident == Some(n) {
-                self.put();
-            }
-            self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
-            self.shares.remove(n);
-            let vm = self.vcpus.remove(n).vm().clone();
+            let vm = self.give_up(n).vm().clone();
             if vm.lose_vcpu() {
                 return Some(vm);
             }
         }
+    }
+
+    /// Gives up a vCPU that was asked to move: it is put first, and carries its state in memory.
+    fn let_go(&mut self) -> Option<(Box<Vcpu>, usize)> {
+        let here = local::this().index;
+        let mut vcpus = self.vcpus.iter().enumerate();
+        let (n, cpu) = vcpus.find_map(|(n, vcpu)| {
+            let cpu = vcpu.vm().take_move(vcpu.index())?;
+            (cpu != here).then_some((n, cpu))
+        })?;
+        Some((self.give_up(n), cpu))
+    }
+
+    /// Takes a vCPU out of care, its registers in memory.
+    fn give_up(&mut self, n: usize) -> Box<Vcpu> {
+        if self.resident == Some(n) {
+            self.put();
+        }
+        self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
+        self.shares.remove(n);
+        self.vcpus.remove(n)
     }
 
     /// Runs a vCPU for a slice or until it has nothing to do.
@@ -250,20 +271,22 @@ impl Cpu {
     /// that vCPU takes it on its way back into the guest.
     fn take_interrupts(&mut self) {
         let known = self.host.interrupts;
+        let gic = self.host.gic;
         loop {
-            let intid = v3::highest_pending();
+            let intid = gic.highest_pending();
             if intid == known.virtual_timer || intid == known.physical_timer {
                 match self.resident {
                     Some(n) if is_on(&self.vcpus[n]) => wake(&mut self.shares, n),
                     // Nobody's: a timer that was left on.
-                    _ => end_interrupt(v3::acknowledge()),
+                    _ => end_interrupt(gic, gic.acknowledge()),
                 }
                 return;
             }
             if intid >= FIRST_SPECIAL {
                 return;
             }
-            let intid = v3::acknowledge();
+            let taken = gic.acknowledge();
+            let intid = taken.intid();
             if intid == known.hypervisor_timer {
                 timer::stop();
             } else if known.console == Some(intid) {
@@ -275,7 +298,7 @@ impl Cpu {
             } else if intid != KICK && intid != NUDGE {
                 log::warn!("interrupt {intid} came while idle, and is nobody's");
             }
-            end_interrupt(intid);
+            end_interrupt(gic, taken);
         }
     }
 
@@ -288,10 +311,10 @@ impl Cpu {
 /// INTIDs from here on say that nothing is pending.
 const FIRST_SPECIAL: u32 = 1020;
 
-fn end_interrupt(intid: u32) {
-    if intid < FIRST_SPECIAL {
-        v3::priority_drop(intid);
-        v3::deactivate(intid);
+fn end_interrupt(gic: Interface, taken: Taken) {
+    if taken.intid() < FIRST_SPECIAL {
+        gic.priority_drop(taken);
+        gic.deactivate(taken);
     }
 }
 

@@ -2,7 +2,11 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
-use super::{input, vcpu::Vcpu};
+use super::{
+    gic::{Here, lists::MemoryLists},
+    input,
+    vcpu::Vcpu,
+};
 use crate::{
     addr::Ipa, bits::field, cpu::timer, dev::console, error::GuestError, isa::esr::Access,
 };
@@ -53,12 +57,44 @@ fn distributor(vcpu: &mut Vcpu, offset: u64, size: u32, access: Access) -> Resul
     let offset = offset as u32;
     if access.write {
         let value = stored(vcpu, access);
-        vcpu.with_gic(|gic, here| gic.dist_write(here, offset, size, value));
+        write_distributor(vcpu, offset, size, value);
     } else {
-        let value = vcpu.read_gic(|gic, here| gic.dist_read(here, offset, size));
+        let value = match vcpu.lists.memory {
+            None => vcpu.read_gic(|gic, here| gic.dist_read(here, offset, size)),
+            Some(lists) => read_distributor_v2(vcpu, lists, offset, size),
+        };
         load(vcpu, access, value);
     }
     Ok(())
+}
+
+/// Writes `size` bytes at an offset into the distributor, of whichever version it is.
+#[inline(always)]
+pub(super) fn write_distributor(vcpu: &mut Vcpu, offset: u32, size: u32, value: u64) {
+    match vcpu.lists.memory {
+        None => vcpu.with_gic(|gic, here| gic.dist_write(here, offset, size, value)),
+        Some(lists) => write_distributor_v2(vcpu, lists, (offset, size), value),
+    }
+}
+
+#[inline(never)]
+fn write_distributor_v2(
+    vcpu: &Vcpu,
+    mut lists: MemoryLists,
+    (offset, size): (u32, u32),
+    value: u64,
+) {
+    let here = &mut Here::new(vcpu.index, &mut lists);
+    let kicks = vcpu.vm.gic.lock().dist_v2_write(here, offset, size, value);
+    vcpu.vm.kick(kicks);
+}
+
+#[inline(never)]
+fn read_distributor_v2(vcpu: &Vcpu, mut lists: MemoryLists, offset: u32, size: u32) -> u64 {
+    let here = &mut Here::new(vcpu.index, &mut lists);
+    let answer = vcpu.vm.gic.lock().dist_v2_read(here, offset, size);
+    vcpu.vm.kick(answer.stale);
+    answer.value
 }
 
 fn redistributors(

@@ -43,6 +43,9 @@ impl Registers {
 /// Where GICD_ICENABLER<n> are, in units of 128 bytes.
 const GICD_ICENABLERS: u64 = 0x180 >> 7;
 
+/// Where a GICv2 has GICD_SGIR.
+const GICD_SGIR: u64 = 0xf00;
+
 const ICC_SGI1R_EL1: u32 = Encoding::new(3, 0, 12, 11, 5).iss();
 const ACTLR_EL1: u32 = Encoding::new(3, 0, 1, 0, 1).iss();
 const OSLAR_EL1: u32 = Encoding::new(2, 0, 1, 0, 4).iss();
@@ -101,8 +104,8 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
     let registers = &vcpu.vm.registers;
     let gicd_offset = at.wrapping_sub(registers.gicd);
     let value = if esr & WRITE != 0 {
-        if gicd_offset >> 7 == GICD_ICENABLERS {
-            return disable_interrupts(vcpu, Esr(esr), gicd_offset as u32);
+        if gicd_offset >> 7 == GICD_ICENABLERS || gicd_offset == GICD_SGIR {
+            return write_distributor(vcpu, Esr(esr), gicd_offset as u32);
         }
         return guest_synchronous(vcpu, esr);
     } else if gicd_offset == 4 {
@@ -116,11 +119,12 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
     resume_at_next(vcpu, Esr(esr), Reason::Device)
 }
 
-/// Does a store to GICD_ICENABLER<n>: how interrupts are masked while they are handled.
+/// Does a store to GICD_ICENABLER<n>, by which interrupts are masked while they are handled, or to
+/// GICD_SGIR, by which GICv2's SGIs are sent and which GICv3 reserves.
 #[inline(never)]
-fn disable_interrupts(vcpu: &mut Vcpu, esr: Esr, offset: u32) -> Next {
+fn write_distributor(vcpu: &mut Vcpu, esr: Esr, offset: u32) -> Next {
     let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8) & 0xffff_ffff;
-    vcpu.with_gic(|gic, here| gic.dist_write(here, offset, 4, value));
+    bus::write_distributor(vcpu, offset, 4, value);
     resume_at_next(vcpu, esr, Reason::Device)
 }
 

@@ -64,6 +64,7 @@ mod bank;
 mod change;
 mod deliver;
 mod dist;
+mod dist_v2;
 mod fold;
 mod interface;
 mod kicks;
@@ -72,6 +73,7 @@ mod list_register;
 pub mod lists;
 mod redist;
 mod residency;
+mod sender;
 mod setup;
 mod sgi;
 mod sort;
@@ -82,9 +84,10 @@ mod tests;
 
 pub use kicks::{Answer, Here, Kicks};
 pub use line::HwIntid;
+pub(in crate::vm) use lists::on_lists;
 pub use lists::{HostLists, ListRegisters};
 pub use redist::REDIST_SIZE;
-pub use setup::{Affinity, Config};
+pub use setup::{Affinity, Config, Version};
 
 use alloc::boxed::Box;
 use bank::{Bank, Open};
@@ -93,15 +96,20 @@ use interface::{Face, Vcpu};
 /// How many vCPUs one interrupt controller serves at most.
 pub const MAX_VCPUS: usize = 64;
 
+/// How many of them if it is a GICv2.
+pub const MAX_VCPUS_V2: usize = 8;
+
 /// Bank numbers below this are shared ones (bank 0 stands empty: INTIDs 0 to 31 are nobody's in
 /// the distributor); from here up each vCPU has its own.
 const PRIVATE: usize = 32;
 
 /// One VM's interrupt controller: distributor, redistributors and the vCPUs' interfaces.
 pub struct Gic {
+    version: Version,
     shared: Box<[Bank; PRIVATE]>,
     vcpus: Box<[Vcpu]>,
-    /// GICD_IROUTER of each INTID from 32 up, as Aff3.Aff2.Aff1.Aff0.
+    /// GICD_IROUTER of each INTID from 32 up, as Aff3.Aff2.Aff1.Aff0; with GICv2 its byte of
+    /// GICD_ITARGETSR.
     routers: Box<[u32]>,
     open: Open,
     /// How many 32-interrupt words of SPIs there are.

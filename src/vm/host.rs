@@ -1,16 +1,22 @@
 //! What guests need to know of the machine they run on.
 
-use super::sysregs::HostMode;
+use super::{
+    fdt::{GuestMap, VIRT},
+    gic::{HostLists, Version},
+    sysregs::HostMode,
+};
 use crate::{
+    addr::PaRange,
     cpu::{id, local, regs, timer},
     dev::{
         entropy::Entropy,
-        gic::v3::{self, Redistributor},
+        gic::{CpuInterface, Interface, Taken, v2, v3},
     },
     isa::{affinity::Affinity, encoding::Encoding, features::IdRegs, speculation::Workarounds},
     sync::SpinLock,
 };
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU8, Ordering};
 
 /// The interrupts of the machine that EL2 takes while a guest runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,8 +47,14 @@ pub struct Host {
     pub ids: IdRegs,
     /// MIDR_EL1 of the CPUs.
     pub midr: u64,
+    /// The CPUs' interfaces to the interrupt controller.
+    pub gic: Interface,
+    /// The architecture of the interrupt controller that guests are given.
+    pub gic_version: Version,
     /// How many priority bits the virtual interrupt interface has.
     pub priority_bits: u32,
+    /// Where a GICv2's virtual CPU interface is, which guests are given for theirs.
+    pub virtual_interface: Option<PaRange>,
     /// Which interrupts mean what.
     pub interrupts: Interrupts,
     /// How fast the counter counts, in Hz.
@@ -55,12 +67,33 @@ pub struct Host {
     pub cpus: Vec<PhysicalCpu>,
 }
 
+/// `virt`'s map with a GICv2.
+static VIRT_V2: GuestMap = VIRT.with_gicv2();
+
+/// The interrupt controller, as start-up leaves it.
+pub struct HostGic {
+    /// The CPUs' interfaces.
+    pub interface: Interface,
+    /// Where a GICv2's virtual CPU interface is.
+    pub virtual_interface: Option<PaRange>,
+    /// Each CPU's part.
+    pub cpus: Vec<PhysicalCpu>,
+}
+
 /// One CPU of the machine.
 pub struct PhysicalCpu {
     /// Its name.
     pub affinity: Affinity,
     /// Its part of the interrupt controller.
-    pub redistributor: SpinLock<Redistributor>,
+    pub gic: PrivatePart,
+}
+
+/// What other CPUs need to know of a CPU's part of the interrupt controller.
+pub enum PrivatePart {
+    /// Of a GICv2: its [`v2::Target`], 0 until it has come up.
+    V2(AtomicU8),
+    /// Of a GICv3.
+    V3(SpinLock<v3::Redistributor>),
 }
 
 /// INTIDs of a guest's timers, as its device tree says.
@@ -70,17 +103,17 @@ pub const GUEST_PHYSICAL_TIMER: u32 = 30;
 
 const MIDR_EL1: u32 = Encoding::new(3, 0, 0, 0, 0).iss();
 const HCR_EL2: u32 = Encoding::new(3, 4, 1, 1, 0).iss();
-const ICH_VTR_EL2: u32 = crate::isa::gic::ich::VTR_EL2;
 
 impl Host {
     /// Looks at the CPU this runs on, which stands for all.
     pub fn probe(
         interrupts: Interrupts,
-        cpus: Vec<PhysicalCpu>,
+        gic: HostGic,
         entropy: impl FnOnce(&IdRegs) -> Entropy,
     ) -> Self {
         let ids = id::registers();
         let midr = regs::read::<MIDR_EL1>();
+        let lists = HostLists::probe(gic.interface);
         let e2h = regs::read::<HCR_EL2>() >> 34 & 1;
         Self {
             mode: HostMode {
@@ -91,10 +124,13 @@ impl Host {
             entropy: entropy(&ids),
             ids,
             midr,
-            priority_bits: 1 + (regs::read::<ICH_VTR_EL2>() >> 29 & 0b111) as u32,
+            gic: gic.interface,
+            gic_version: lists.version(),
+            priority_bits: lists.priority_bits(),
+            virtual_interface: gic.virtual_interface,
             interrupts,
             frequency: timer::frequency(),
-            cpus,
+            cpus: gic.cpus,
         }
     }
 
@@ -113,11 +149,24 @@ impl Host {
             if guest >> intid & 1 == 0 {
                 continue;
             }
-            if !active {
-                v3::deactivate(physical);
-            } else if let Some(cpu) = self.cpus.get(local::this().index) {
-                cpu.redistributor.lock().set_active(physical, true);
+            if active {
+                self.activate(physical);
+            } else {
+                self.gic.deactivate(Taken::from_intid(physical));
             }
+        }
+    }
+
+    /// Makes a private interrupt of this CPU active.
+    fn activate(&self, intid: u32) {
+        match (self.gic, self.cpus.get(local::this().index)) {
+            (Interface::V2(gic), _) => gic.set_active(intid, true),
+            (Interface::V3, Some(cpu)) => {
+                if let PrivatePart::V3(redistributor) = &cpu.gic {
+                    redistributor.lock().set_active(intid, true);
+                }
+            }
+            (Interface::V3, None) => {}
         }
     }
 
@@ -134,8 +183,22 @@ impl Host {
 
     #[inline(always)]
     fn signal(&self, cpu: usize, sgi: u32) {
-        if let Some(cpu) = self.cpus.get(cpu) {
-            v3::send_sgi(sgi, cpu.affinity);
+        let Some(cpu) = self.cpus.get(cpu) else {
+            return;
+        };
+        match (&cpu.gic, self.gic) {
+            (PrivatePart::V2(target), Interface::V2(gic)) => {
+                gic.send_sgi(sgi, v2::Target::from_bits(target.load(Ordering::Acquire)));
+            }
+            _ => v3::send_sgi(sgi, cpu.affinity),
+        }
+    }
+
+    /// Returns where guests' devices are.
+    pub const fn guest_map(&self) -> &'static GuestMap {
+        match self.gic_version {
+            Version::V2 => &VIRT_V2,
+            Version::V3 => &VIRT,
         }
     }
 }

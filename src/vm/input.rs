@@ -3,7 +3,7 @@
 
 use super::{
     Vm,
-    gic::{Here, HostLists},
+    gic::{Here, HostLists, on_lists},
     vcpu::Vcpu,
 };
 use crate::{
@@ -162,9 +162,10 @@ pub fn receive(here: Option<&mut Vcpu>) {
     match here {
         Some(vcpu) if Arc::ptr_eq(&vcpu.vm, &vm) => vcpu.set_line(intid, line),
         _ => {
-            let mut lists = HostLists::probe();
-            let mut here = Here::nobody(&mut lists);
-            let kicks = vm.gic.lock().set_level(&mut here, 0, intid, line);
+            let mut lists = HostLists::probe(vm.host.gic);
+            let kicks = on_lists!(lists, lists => {
+                vm.gic.lock().set_level(&mut Here::nobody(lists), 0, intid, line)
+            });
             vm.kick(kicks);
         }
     }

@@ -1,29 +1,46 @@
 //! Interrupts of the machine that arrive while a guest runs.
 
 use super::{
-    gic::{Answer, Gic, Here, HostLists, HwIntid, Kicks},
+    gic::{
+        Answer, Gic, Here, HwIntid, Kicks, ListRegisters, lists::MemoryLists, lists::SystemLists,
+        on_lists,
+    },
     host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER, KICK, NUDGE},
     input,
     vcpu::{Exit, Vcpu},
 };
 use crate::{
     cpu::{switch::Next, timer as el2},
-    dev::gic::v3,
+    dev::gic::{CpuInterface, Taken},
 };
 
 /// Takes the interrupt that made the guest exit.
 #[inline(always)]
 pub(super) fn take(vcpu: &mut Vcpu) -> Next {
-    let intid = v3::acknowledge();
+    match vcpu.lists.memory {
+        None => take_by(vcpu, vcpu.lists.system),
+        Some(lists) => take_v2(vcpu, lists),
+    }
+}
+
+#[inline(never)]
+fn take_v2(vcpu: &mut Vcpu, lists: MemoryLists) -> Next {
+    take_by(vcpu, lists)
+}
+
+/// Takes an interrupt by one version's interfaces.
+#[inline(always)]
+fn take_by<L: CpuInterface + ListRegisters>(vcpu: &mut Vcpu, lists: L) -> Next {
+    let taken = CpuInterface::acknowledge(lists);
     let known = &vcpu.vm.host.interrupts;
-    if intid == known.virtual_timer {
-        forward(vcpu, intid, GUEST_VIRTUAL_TIMER);
-    } else if intid == known.physical_timer {
-        forward(vcpu, intid, GUEST_PHYSICAL_TIMER);
-    } else if intid == NUDGE {
-        return take_nudge(vcpu);
+    if taken.intid() == known.virtual_timer {
+        forward(vcpu, lists, taken, GUEST_VIRTUAL_TIMER);
+    } else if taken.intid() == known.physical_timer {
+        forward(vcpu, lists, taken, GUEST_PHYSICAL_TIMER);
+    } else if taken.intid() == NUDGE {
+        return take_nudge(vcpu, lists, taken);
     } else {
-        return take_own(vcpu, intid);
+        return take_own(vcpu, lists, taken);
     }
     Next::resume(&mut vcpu.frame)
 }
@@ -31,9 +48,9 @@ pub(super) fn take(vcpu: &mut Vcpu) -> Next {
 /// Takes another CPU's word that a vCPU here has an interrupt. If it can only be this one, it is
 /// done at once: an IPI between vCPUs that have a CPU each costs no turn of the run loop.
 #[inline(never)]
-fn take_nudge(vcpu: &mut Vcpu) -> Next {
-    v3::priority_drop(NUDGE);
-    v3::deactivate(NUDGE);
+fn take_nudge<I: CpuInterface>(vcpu: &mut Vcpu, interface: I, taken: Taken) -> Next {
+    interface.priority_drop(taken);
+    interface.deactivate(taken);
     if vcpu.shares_cpu {
         return vcpu.leave(Exit::Interrupted);
     }
@@ -45,11 +62,12 @@ fn take_nudge(vcpu: &mut Vcpu) -> Next {
 
 /// Takes an interrupt that is EL2's own business.
 #[inline(never)]
-fn take_own(vcpu: &mut Vcpu, intid: u32) -> Next {
+fn take_own<I: CpuInterface>(vcpu: &mut Vcpu, interface: I, taken: Taken) -> Next {
+    let intid = taken.intid();
     if intid >= FIRST_SPECIAL {
         return Next::resume(&mut vcpu.frame);
     }
-    v3::priority_drop(intid);
+    interface.priority_drop(taken);
     let known = vcpu.vm.host.interrupts;
     let mut leaves = false;
     if intid == known.maintenance {
@@ -65,7 +83,7 @@ fn take_own(vcpu: &mut Vcpu, intid: u32) -> Next {
     } else {
         vcpu.vm.note_stray(intid);
     }
-    v3::deactivate(intid);
+    interface.deactivate(taken);
     if leaves {
         return vcpu.leave(Exit::Interrupted);
     }
@@ -77,31 +95,43 @@ const FIRST_SPECIAL: u32 = 1020;
 
 /// Gives a timer's interrupt to the guest. It stays active until the guest deactivates its own.
 #[inline(always)]
-fn forward(vcpu: &mut Vcpu, physical: u32, guest: u32) {
-    v3::priority_drop(physical);
-    if let Some(hw) = HwIntid::new(physical) {
-        let index = vcpu.index;
-        vcpu.with_gic(|gic, here| gic.inject_hw(here, index, guest, hw));
+fn forward<L: CpuInterface + ListRegisters>(
+    vcpu: &Vcpu,
+    mut lists: L,
+    physical: Taken,
+    guest: u32,
+) {
+    lists.priority_drop(physical);
+    if let Some(hw) = HwIntid::new(physical.intid()) {
+        let mut here = Here::new(vcpu.index, &mut lists);
+        let kicks = vcpu
+            .vm
+            .gic
+            .lock()
+            .inject_hw(&mut here, vcpu.index, guest, hw);
+        vcpu.vm.kick(kicks);
     }
 }
 
 impl Vcpu {
-    /// Lets `f` change the interrupt controller as this vCPU, and tells other vCPUs what of it
-    /// concerns them.
+    /// Lets `f` change the GICv3 as this vCPU, and tells other vCPUs what of it concerns them.
     #[inline(always)]
-    pub(super) fn with_gic(&mut self, f: impl FnOnce(&mut Gic, &mut Here<'_, HostLists>) -> Kicks) {
-        let mut here = Here::new(self.index, &mut self.lists);
+    pub(super) fn with_gic(
+        &mut self,
+        f: impl FnOnce(&mut Gic, &mut Here<'_, SystemLists>) -> Kicks,
+    ) {
+        let mut here = Here::new(self.index, &mut self.lists.system);
         let kicks = f(&mut self.vm.gic.lock(), &mut here);
         self.vm.kick(kicks);
     }
 
-    /// Lets `f` read the interrupt controller as this vCPU.
+    /// Lets `f` read the GICv3 as this vCPU.
     #[inline(always)]
     pub(super) fn read_gic(
         &mut self,
-        f: impl FnOnce(&mut Gic, &mut Here<'_, HostLists>) -> Answer,
+        f: impl FnOnce(&mut Gic, &mut Here<'_, SystemLists>) -> Answer,
     ) -> u64 {
-        let mut here = Here::new(self.index, &mut self.lists);
+        let mut here = Here::new(self.index, &mut self.lists.system);
         let answer = f(&mut self.vm.gic.lock(), &mut here);
         self.vm.kick(answer.stale);
         answer.value
@@ -109,13 +139,19 @@ impl Vcpu {
 
     /// Returns whether an interrupt waits for the guest.
     pub(super) fn has_deliverable_interrupt(&mut self) -> bool {
-        let here = Here::new(self.index, &mut self.lists);
-        self.vm.gic.lock().has_deliverable_here(&here)
+        on_lists!(self.lists, lists => {
+            let here = Here::new(self.index, lists);
+            self.vm.gic.lock().has_deliverable_here(&here)
+        })
     }
 
     /// Answers a maintenance interrupt of this vCPU, which is loaded.
     pub fn maintain_interrupts(&mut self) {
-        self.with_gic(|gic, here| gic.maintenance(here));
+        let kicks = on_lists!(self.lists, lists => {
+            let mut here = Here::new(self.index, lists);
+            self.vm.gic.lock().maintenance(&mut here)
+        });
+        self.vm.kick(kicks);
     }
 
     /// Sets the level of the UART's interrupt.
@@ -125,7 +161,10 @@ impl Vcpu {
 
     /// Sets the level of a device's interrupt.
     pub(super) fn set_line(&mut self, intid: u32, level: bool) {
-        let index = self.index;
-        self.with_gic(|gic, here| gic.set_level(here, index, intid, level));
+        let kicks = on_lists!(self.lists, lists => {
+            let mut here = Here::new(self.index, lists);
+            self.vm.gic.lock().set_level(&mut here, self.index, intid, level)
+        });
+        self.vm.kick(kicks);
     }
 }

@@ -1,9 +1,4 @@
 //! Which of a VM's vCPUs are on, for several of them to ask and change at once.
-//!
-//! A vCPU's state is one atomic word, and a vCPU is turned on in three steps by two parties:
-//! somebody *claims* it (of many who try at once, one wins), *publishes* where it starts, and the
-//! vCPU itself *arrives*. Between claim and arrival others are told that it is pending. Only the
-//! vCPU turns itself off.
 
 #![cfg_attr(
     not(test),
@@ -15,8 +10,11 @@
     )
 )]
 
+mod switch;
 #[cfg(test)]
 mod tests;
+
+pub use switch::{Claim, Power, Switch};
 
 use crate::{
     isa::{
@@ -26,113 +24,6 @@ use crate::{
     },
     vm::{smccc::Start, sysregs::SysRegs, vcpu::Vcpu},
 };
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-
-/// A vCPU's state as AFFINITY_INFO gives it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Power {
-    /// It runs, or could.
-    On = 0,
-    /// It waits to be turned on.
-    Off = 1,
-    /// It was turned on and has not arrived.
-    OnPending = 2,
-}
-
-const ON: u8 = Power::On as u8;
-const OFF: u8 = Power::Off as u8;
-const ON_PENDING: u8 = Power::OnPending as u8;
-/// Claimed, and where it starts is being written: pending to all but the vCPU itself.
-const CLAIMED: u8 = 3;
-
-/// One vCPU's power switch.
-#[derive(Debug)]
-pub struct Switch {
-    affinity: Affinity,
-    state: AtomicU8,
-    entry: AtomicU64,
-    context: AtomicU64,
-    rest: [AtomicU64; 2],
-}
-
-/// The right to start a vCPU, which one of those who tried to turn it on has.
-#[derive(Debug)]
-#[must_use = "until it is published the vCPU stays pending"]
-pub struct Claim<'a>(&'a Switch);
-
-impl Switch {
-    /// Makes the switch of the vCPU with this affinity, off.
-    pub const fn new(affinity: Affinity) -> Self {
-        Self {
-            affinity,
-            state: AtomicU8::new(OFF),
-            entry: AtomicU64::new(0),
-            context: AtomicU64::new(0),
-            rest: [const { AtomicU64::new(0) }; 2],
-        }
-    }
-
-    /// Returns whose switch it is.
-    pub const fn affinity(&self) -> Affinity {
-        self.affinity
-    }
-
-    /// Returns the state as others see it.
-    pub fn power(&self) -> Power {
-        match self.state.load(Ordering::Acquire) {
-            ON => Power::On,
-            OFF => Power::Off,
-            _ => Power::OnPending,
-        }
-    }
-
-    /// Claims a vCPU that is off, to start it.
-    ///
-    /// # Errors
-    ///
-    /// ALREADY_ON, or ON_PENDING when somebody else was first.
-    pub fn claim(&self) -> Result<Claim<'_>, Error> {
-        // Acquire: what the vCPU wrote before it went off is seen by who turns it on.
-        let order = (Ordering::Acquire, Ordering::Relaxed);
-        match self.state.compare_exchange(OFF, CLAIMED, order.0, order.1) {
-            Ok(_) => Ok(Claim(self)),
-            Err(ON) => Err(Error::AlreadyOn),
-            Err(_) => Err(Error::OnPending),
-        }
-    }
-
-    /// Arrives, if this vCPU was turned on; returns where it starts. For the vCPU itself.
-    pub fn arrive(&self) -> Option<Start> {
-        // Acquire: pairs with the release that published the start.
-        self.state
-            .compare_exchange(ON_PENDING, ON, Ordering::Acquire, Ordering::Relaxed)
-            .ok()?;
-        Some(Start {
-            entry: self.entry.load(Ordering::Relaxed),
-            context: self.context.load(Ordering::Relaxed),
-            rest: self.rest.each_ref().map(|x| x.load(Ordering::Relaxed)),
-        })
-    }
-
-    /// Turns off. For the vCPU itself, as the last thing it does: from here on another may start
-    /// it anew.
-    pub fn turn_off(&self) {
-        self.state.store(OFF, Ordering::Release);
-    }
-}
-
-impl Claim<'_> {
-    /// Says where the vCPU starts. The caller then wakes whoever runs it.
-    pub fn publish(self, start: Start) {
-        self.0.entry.store(start.entry, Ordering::Relaxed);
-        self.0.context.store(start.context, Ordering::Relaxed);
-        for (x, value) in self.0.rest.iter().zip(start.rest) {
-            x.store(value, Ordering::Relaxed);
-        }
-        self.0.state.store(ON_PENDING, Ordering::Release);
-    }
-}
 
 /// Turns a vCPU on (CPU_ON); returns its index, for the caller to wake it.
 ///
@@ -143,7 +34,7 @@ pub fn cpu_on(switches: &[Switch], target: Affinity, start: Start) -> Result<usi
     let (index, switch) = switches
         .iter()
         .enumerate()
-        .find(|(_, switch)| switch.affinity == target)
+        .find(|(_, switch)| switch.affinity() == target)
         .ok_or(Error::InvalidParameters)?;
     switch.claim()?.publish(start);
     Ok(index)
@@ -158,7 +49,7 @@ pub fn cpu_on(switches: &[Switch], target: Affinity, start: Start) -> Result<usi
 pub fn affinity_info(switches: &[Switch], target: Affinity, level: u32) -> Result<Power, Error> {
     switches
         .iter()
-        .filter(|switch| switch.affinity.same_instance(target, level))
+        .filter(|switch| switch.affinity().same_instance(target, level))
         .map(Switch::power)
         .min_by_key(|power| match power {
             Power::On => 0,
@@ -204,7 +95,7 @@ fn restart(regs: &mut SysRegs, entry: u64) {
     for reg in sysreg::ALL {
         let is_timer = matches!(reg, SysReg::CNTV_CVAL_EL0 | SysReg::CNTP_CVAL_EL0);
         match reg.class() {
-            Class::Deferred | Class::MemoryOnly if !is_timer => {
+            Class::Deferred | Class::MemoryOnly if !is_timer && regs.has(reg) => {
                 regs.write(reg, reg.reset(aarch32));
             }
             Class::Deferred32 if aarch32 => regs.write(reg, reg.reset(aarch32)),

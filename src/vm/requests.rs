@@ -4,31 +4,8 @@
 //! here, and interrupts that CPU; it then looks what concerns it.
 
 use super::{Vm, gic::Kicks};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-
-/// A vCPU's doorbell.
-pub(super) struct Doorbell {
-    /// The CPU that has the vCPU in its care.
-    home: AtomicUsize,
-    /// Whether it should look up.
-    rung: AtomicBool,
-}
-
-impl Doorbell {
-    pub(super) const fn new() -> Self {
-        Self {
-            home: AtomicUsize::new(0),
-            rung: AtomicBool::new(false),
-        }
-    }
-
-    /// Notes that the vCPU should look up, and returns the CPU to be told so.
-    fn press(&self) -> usize {
-        // Release: what there is to see is written before.
-        self.rung.store(true, Ordering::Release);
-        self.home.load(Ordering::Acquire)
-    }
-}
+use crate::sync::doorbell::Doorbell;
+use core::sync::atomic::{AtomicU8, Ordering};
 
 /// How a VM ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +17,8 @@ pub enum Ending {
     Reset = 2,
     /// It could not go on.
     Crash = 3,
+    /// The machine's owner asked for it to be started anew.
+    Restart = 4,
 }
 
 /// Whether a VM goes on, for all its vCPUs to see.
@@ -81,15 +60,26 @@ impl Vm {
     /// Puts a vCPU into the care of a CPU.
     pub fn set_home(&self, index: usize, cpu: usize) {
         if let Some(bell) = self.bells.get(index) {
-            bell.home.store(cpu, Ordering::Release);
+            bell.set_home(cpu);
         }
     }
 
     /// Returns whether somebody rang for this vCPU since the last call.
     pub fn take_ring(&self, index: usize) -> bool {
-        self.bells.get(index).is_some_and(|bell| {
-            bell.rung.load(Ordering::Relaxed) && bell.rung.swap(false, Ordering::Acquire)
-        })
+        self.bells.get(index).is_some_and(Doorbell::take)
+    }
+
+    /// Asks for a vCPU to be moved to another CPU, which there must be.
+    pub fn ask_move(&self, index: usize, cpu: usize) {
+        if let Some(bell) = self.bells.get(index) {
+            bell.ask_move(cpu);
+            self.ring(index);
+        }
+    }
+
+    /// Returns where this vCPU was asked to move since the last call.
+    pub fn take_move(&self, index: usize) -> Option<usize> {
+        self.bells.get(index).and_then(Doorbell::take_move)
     }
 
     /// Ends the VM: all its vCPUs stop. Only the first ending counts; returns whether this was it.
@@ -111,6 +101,7 @@ impl Vm {
             GOES_ON => None,
             1 => Some(Ending::Off),
             2 => Some(Ending::Reset),
+            4 => Some(Ending::Restart),
             _ => Some(Ending::Crash),
         }
     }

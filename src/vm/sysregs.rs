@@ -120,6 +120,11 @@ impl SysRegs {
         self.state.sysregs_loaded_on_cpu
     }
 
+    /// Returns whether there is such a register for this vCPU.
+    pub const fn has(&self, reg: SysReg) -> bool {
+        !matches!(locate(reg, &self.state), Location::Nowhere)
+    }
+
     /// Reads a register, wherever it is.
     #[inline(always)]
     pub fn read(&self, reg: SysReg) -> u64 {

@@ -4,7 +4,7 @@
 
 use super::{
     Vm,
-    gic::{Here, HostLists},
+    gic::{Here, HostLists, on_lists},
     host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER},
     memory::Cleaning,
     smccc::Start,
@@ -83,7 +83,7 @@ impl Vcpu {
             cleaning: None,
             shares_cpu: true,
             exits: [0; REASONS],
-            lists: HostLists::probe(),
+            lists: HostLists::probe(vm.host.gic),
             index,
             vm: vm.clone(),
         })
@@ -158,9 +158,9 @@ impl Vcpu {
 
     /// Moves the vCPU's state onto this CPU, where it stays until [`Vcpu::put`].
     pub fn load(&mut self) {
-        self.lists = HostLists::probe();
+        self.lists = HostLists::probe(self.vm.host.gic);
         let mut gic = self.vm.gic.lock();
-        let kicks = gic.load(&mut Here::new(self.index, &mut self.lists));
+        let kicks = on_lists!(self.lists, lists => gic.load(&mut Here::new(self.index, lists)));
         let in_flight = gic.hw_in_flight(self.index);
         drop(gic);
         // Before the timers' lines can rise again with their registers.
@@ -184,12 +184,13 @@ impl Vcpu {
             (SysReg::CNTP_CTL_EL0, GUEST_PHYSICAL_TIMER),
         ] {
             if self.regs.read(control) & timer::ALL != timer::FIRES {
-                let mut here = Here::new(self.index, &mut self.lists);
                 // It only takes back; nobody is to be told.
-                let _ = gic.set_level(&mut here, self.index, intid, false);
+                let _ = on_lists!(self.lists, lists => {
+                    gic.set_level(&mut Here::new(self.index, lists), self.index, intid, false)
+                });
             }
         }
-        let kicks = gic.put(&mut Here::new(self.index, &mut self.lists));
+        let kicks = on_lists!(self.lists, lists => gic.put(&mut Here::new(self.index, lists)));
         let in_flight = gic.hw_in_flight(self.index);
         drop(gic);
         self.vm.host.set_private_active(in_flight, false);
@@ -233,7 +234,11 @@ impl Vcpu {
 
     /// Does what other CPUs changed in the interrupt controller for this vCPU, which is loaded.
     pub fn sync_interrupts(&mut self) {
-        self.with_gic(|gic, here| gic.sync(here));
+        let index = self.index;
+        let kicks = on_lists!(self.lists, lists => {
+            self.vm.gic.lock().sync(&mut Here::new(index, lists))
+        });
+        self.vm.kick(kicks);
     }
 
     /// Prints the registers, for a person to see why the guest could not go on.

@@ -103,6 +103,30 @@ pub fn guest32() -> PathBuf {
     }
 }
 
+/// Makes what is copied to a board, with the hypervisor under test: a disk image, or a folder of
+/// files if `name` ends with a slash, in `folder`.
+///
+/// # Panics
+///
+/// Panics where it can't be made.
+pub fn board(folder: &Path, name: &str, board: &str, bundle: &[u8], more: &[&str]) -> PathBuf {
+    let output = format!("{}/{name}", folder.display());
+    let archive = folder.join("handed-over.cpio");
+    std::fs::write(&archive, bundle).expect("the build's folder for tests can be written");
+    let mut command = Command::new(super::root().join("scripts/image"));
+    command
+        .args([board, "-o", &output, "--bundle"])
+        .arg(&archive)
+        .arg("--kernel")
+        .arg(hypervisor())
+        .args(more)
+        .env("CARGO_TARGET_DIR", super::root().join("target/image"))
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    succeed(&mut command).unwrap_or_else(|why| panic!("no image for {board}: {why}"));
+    PathBuf::from(output)
+}
+
 fn given(variable: &str) -> Option<PathBuf> {
     let value = std::env::var_os(variable).filter(|value| !value.is_empty())?;
     Some(PathBuf::from(value))

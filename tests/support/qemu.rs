@@ -24,6 +24,7 @@ pub struct Qemu {
     cpus: u32,
     memory: String,
     kernel: Option<PathBuf>,
+    firmware: Option<PathBuf>,
     append: String,
     icount: bool,
     arguments: Vec<String>,
@@ -40,6 +41,7 @@ impl Qemu {
             cpus: 1,
             memory: "1G".into(),
             kernel: None,
+            firmware: None,
             append: String::new(),
             icount: false,
             arguments: Vec::new(),
@@ -88,6 +90,23 @@ impl Qemu {
         self
     }
 
+    /// Starts the machine by firmware, which looks for what to boot itself.
+    pub fn firmware(mut self, path: &Path) -> Self {
+        self.firmware = Some(path.to_owned());
+        self
+    }
+
+    /// Puts in a disk that is not written to, or a folder's files as one; by a device of QEMU's.
+    pub fn disk(self, path: &Path, device: &str) -> Self {
+        let prefix = if path.is_dir() { "fat:" } else { "" };
+        let drive = format!(
+            "if=none,id=disk,format=raw,readonly=on,file={prefix}{}",
+            text(path)
+        );
+        let device = format!("{device},drive=disk");
+        self.raw_args(&["-drive", &drive, "-device", &device])
+    }
+
     /// Hands over a bundle.
     pub fn bundle(self, bundle: &Bundle) -> Self {
         self.initrd(bundle.archive())
@@ -131,14 +150,15 @@ impl Qemu {
     /// A test that holds one [`Run`] must not start a second: two such tests
     /// would wait for each other.
     pub fn start(mut self) -> Run {
-        let kernel = match self.kernel.take() {
-            Some(kernel) => kernel,
-            None if self.has_el2 => super::hypervisor().to_owned(),
-            None => panic!("Qemu::native() boots nothing by itself: give it a kernel"),
+        let (how, what) = match (self.firmware.take(), self.kernel.take()) {
+            (Some(firmware), _) => ("-bios", firmware),
+            (None, Some(kernel)) => ("-kernel", kernel),
+            (None, None) if self.has_el2 => ("-kernel", super::hypervisor().to_owned()),
+            (None, None) => panic!("Qemu::native() boots nothing by itself: give it a kernel"),
         };
         let slot = Slot::take();
         let mut child = self
-            .command(&kernel)
+            .command(how, &what)
             .spawn()
             .unwrap_or_else(|why| panic!("{PROGRAM}: {why}: run scripts/setup"));
         let serial = Arc::new(Stream::default());
@@ -159,7 +179,7 @@ impl Qemu {
         }
     }
 
-    fn command(&self, kernel: &Path) -> Command {
+    fn command(&self, how: &str, what: &Path) -> Command {
         let switch = if self.has_el2 { "on" } else { "off" };
         let mut machine = format!("virt,virtualization={switch},gic-version={}", self.gic);
         if self.icount {
@@ -170,8 +190,8 @@ impl Qemu {
             .args(["-nodefaults", "-display", "none", "-monitor", "none"])
             .args(["-serial", "stdio", "-machine", &machine, "-cpu", &self.cpu])
             .args(["-smp", &self.cpus.to_string(), "-m", &self.memory])
-            .arg("-kernel")
-            .arg(kernel)
+            .arg(how)
+            .arg(what)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

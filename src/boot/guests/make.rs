@@ -2,7 +2,7 @@
 
 use super::Memory;
 use crate::{
-    addr::{Ipa, Pa, Va},
+    addr::{Ipa, Pa, PaRange, Va},
     boot::entropy::Source,
     config,
     cpu::{barrier, timer, tlb},
@@ -21,7 +21,7 @@ use crate::{
     refuse,
     vm::{
         Parts, Vm,
-        fdt::{GuestDescription, GuestMap, VIRT},
+        fdt::{GuestDescription, GuestGic, GuestMap},
         host::Host,
         image::Extent,
         load::{Files, Plan},
@@ -58,12 +58,13 @@ pub fn make_vm(
     config: &config::Vm<'_>,
     frames_of: &Memory,
     host: &Arc<Host>,
-    frames: &Frames,
+    frames: &mut Frames,
     entropy: &mut Source,
     time_at_count_0: u64,
 ) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
     let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
-    let ram = Extent::new(VIRT.ram, config.memory)
+    let map = host.guest_map();
+    let ram = Extent::new(map.ram, config.memory)
         .ok_or_else(|| refuse!("{} bytes of RAM do not fit", config.memory))?;
     let mpidrs: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
     let plan = plan(config, ram, &mpidrs, host, entropy)?;
@@ -79,6 +80,9 @@ pub fn make_vm(
     stage2
         .map_ram(frames, &[range], &frames_of.ram)
         .map_err(|error| refuse!("{error}"))?;
+    if let Some(interface) = host.virtual_interface {
+        map_cpu_interface(&mut stage2, frames, map, interface)?;
+    }
     let memory = GuestMemory::new(ram.start, frames_of.ram.clone());
     stage2
         .map_rom(frames, pvtime::place(config.cpus), frames_of.stolen_time)
@@ -90,7 +94,7 @@ pub fn make_vm(
     let vm = Vm::new(Parts {
         name: &config.name,
         host: host.clone(),
-        map: &VIRT,
+        map,
         memory,
         stage2: &stage2,
         affinities: &affinities,
@@ -99,6 +103,7 @@ pub fn make_vm(
         aarch32: config.aarch32,
         generator: entropy.generator(),
         stolen_time,
+        weight: config.weight,
     })?;
     if let Some(boot) = vm.switches.first()
         // A new VM's vCPUs are off: nobody else can have claimed it.
@@ -107,6 +112,24 @@ pub fn make_vm(
         claim.publish(start);
     }
     Ok((vm, stage2))
+}
+
+/// Gives a guest a GICv2's virtual CPU interface, in the place of its CPU interface.
+fn map_cpu_interface(
+    stage2: &mut Stage2<HeapTables<ThisMachine>>,
+    frames: &mut Frames,
+    map: &GuestMap,
+    interface: PaRange,
+) -> Result<(), Refusal> {
+    let GuestGic::V2 { cpu_interface, .. } = map.gic else {
+        return Ok(());
+    };
+    frames
+        .grant_device(interface, stage2.vmid())
+        .map_err(|error| refuse!("the GIC's virtual interface can't be granted: {error:?}"))?;
+    stage2
+        .map_device(frames, Ipa::new(cpu_interface.0), interface)
+        .map_err(|error| refuse!("{error}"))
 }
 
 /// Refuses a VM for AArch32 on CPUs that do not have that at EL1.
@@ -139,7 +162,7 @@ fn plan<'a>(
         ramdisk: config.ramdisk.map_or(&[][..], |file| file.bytes),
         dtb: config.dtb.map(|file| file.bytes),
         description: GuestDescription {
-            map: MAP,
+            map: host.guest_map(),
             cpus: affinities,
             ram,
             bootargs: &config.bootargs,
@@ -181,5 +204,3 @@ fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Resul
         rest,
     })
 }
-
-const MAP: &GuestMap = &VIRT;

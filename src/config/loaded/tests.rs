@@ -4,7 +4,7 @@ use alloc::vec;
 use super::*;
 use crate::board::fdt::check;
 use crate::board::modules::tests::{domain, machine, module};
-use crate::config::sources;
+use crate::config::{sources, vms::Reaction};
 
 const BYTES: &[u8] = b"bytes of a module";
 
@@ -40,6 +40,9 @@ fn a_guest_loaders_guest_is_a_vm() {
         pin: vec![],
         load: None,
         aarch32: false,
+        weight: DEFAULT_WEIGHT,
+        on_reboot: Reaction::Restart,
+        on_crash: Reaction::Stop,
     };
     assert_eq!(config.vms, [expected]);
     let vms = super::super::sources::read(&board(&loaded("")), |_| Ok(BYTES));

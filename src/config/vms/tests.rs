@@ -22,6 +22,9 @@ fn every_key_is_read() {
         pin = [3, 1]
         load = "0x80000"
         aarch32 = true
+        weight = 1024
+        on_reboot = "stop"
+        on_crash = "restart"
     "#;
     let table = VmTable {
         kernel: "Image".into(),
@@ -33,6 +36,9 @@ fn every_key_is_read() {
         pin: vec![3, 1],
         load: Some(0x8_0000),
         aarch32: true,
+        weight: 1024,
+        on_reboot: Reaction::Stop,
+        on_crash: Reaction::Restart,
     };
     assert_eq!(parse(text).unwrap(), [("linux-1".into(), Ok(table))]);
 }
@@ -49,6 +55,9 @@ fn only_the_kernel_is_needed() {
         pin: vec![],
         load: None,
         aarch32: false,
+        weight: DEFAULT_WEIGHT,
+        on_reboot: Reaction::Restart,
+        on_crash: Reaction::Stop,
     };
     assert_eq!(
         parse("vm.a.kernel = \"k\"").unwrap(),
@@ -83,7 +92,15 @@ fn what_is_wrong_is_placed_and_named() {
         (
             "[vm.a]\nkernel = \"k\"\n\n  kernal = 1\n",
             "vms.toml:4:3: vm.a: unknown field `kernal`, expected one of `kernel`, `ramdisk`, `dtb`, \
-             `bootargs`, `cpus`, `memory`, `pin`, `load`, `aarch32`",
+             `bootargs`, `cpus`, `memory`, `pin`, `load`, `aarch32`, `weight`, `on_reboot`, `on_crash`",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\nweight = 0\n",
+            "vms.toml:3:10: vm.a: weight is 0, but a VM has 1 to 1024",
+        ),
+        (
+            "[vm.a]\nkernel = \"k\"\non_crash = \"panic\"\n",
+            "vms.toml:3:12: vm.a: unknown variant `panic`, expected `restart` or `stop`",
         ),
         (
             "color = 1\n",

@@ -17,6 +17,7 @@ mod redistributor;
 pub use distributor::{Distributor, Spi};
 pub use redistributor::{Redistributor, Region};
 
+use super::{CpuInterface, DEFAULT_PRIORITY, Taken, configure};
 use crate::{
     bits::field,
     cpu::{
@@ -26,15 +27,36 @@ use crate::{
     error::Refusal,
     isa::{
         affinity::Affinity,
-        gic::{Trigger, icc, sgi_to},
+        gic::{icc, sgi_to},
     },
-    mmio::Mmio,
     refuse,
 };
 
-/// The priority interrupts have unless told otherwise: the middle, so that there is room on both
-/// sides. The number is within what every security view can express.
-pub const DEFAULT_PRIORITY: u8 = 0xa0;
+/// The CPU interface of the CPU this runs on.
+#[derive(Clone, Copy, Debug)]
+pub struct Interface;
+
+impl CpuInterface for Interface {
+    #[inline(always)]
+    fn acknowledge(self) -> Taken {
+        Taken::from_intid(acknowledge())
+    }
+
+    #[inline(always)]
+    fn highest_pending(self) -> u32 {
+        highest_pending()
+    }
+
+    #[inline(always)]
+    fn priority_drop(self, taken: Taken) {
+        priority_drop(taken.intid);
+    }
+
+    #[inline(always)]
+    fn deactivate(self, taken: Taken) {
+        deactivate(taken.intid);
+    }
+}
 
 /// Makes this CPU take interrupts through system registers, of any priority, in two steps.
 ///
@@ -104,16 +126,6 @@ pub fn send_sgi(intid: u32, target: Affinity) {
     // SAFETY: the target masks interrupts wherever one would harm it.
     unsafe { write::<{ icc::SGI1R_EL1 }>(sgi_to(intid, target)) };
     isb();
-}
-
-/// Sets what an interrupt's line means, in the two bits it has from `base` on; the lower of them is
-/// reserved.
-fn configure(registers: &Mmio, base: usize, intid: u32, trigger: Trigger) {
-    let register = base + 4 * (intid / 16) as usize;
-    let edge = 2 << (2 * (intid % 16));
-    let others = registers.read32(register) & !edge;
-    let own = if trigger == Trigger::Edge { edge } else { 0 };
-    registers.write32(register, others | own);
 }
 
 /// Turns the system registers on, for EL2 and for EL1 below it.

@@ -2,7 +2,7 @@
 
 use super::ids::Name;
 use crate::vm::{
-    gic::{Gic, Here, HwIntid, ListRegisters, REDIST_SIZE},
+    gic::{Gic, Here, HwIntid, ListRegisters, REDIST_SIZE, Version, on_lists},
     vcpu::Vcpu,
 };
 
@@ -16,6 +16,8 @@ mod dist {
     pub const ISACTIVER: u32 = 0x300;
     pub const IPRIORITYR: u32 = 0x400;
     pub const ICFGR: u32 = 0xc00;
+    pub const ITARGETSR: u32 = 0x800;
+    pub const SPENDSGIR: u32 = 0xf20;
     pub const IROUTER: u32 = 0x6000;
 }
 
@@ -64,7 +66,7 @@ impl ListRegisters for NoLists {
     fn eisr(&self) -> u64 {
         0
     }
-    fn deactivate(&mut self, _: HwIntid) {}
+    fn deactivate_physical(&mut self, _: HwIntid) {}
 }
 
 /// Iterates over the registers of one word of 32 interrupts, by offset from those of word 0.
@@ -83,8 +85,18 @@ fn word_registers(word: u32) -> impl Iterator<Item = u32> {
 
 impl Vcpu {
     /// Iterates over what there is to export of the interrupt controller.
+    ///
+    /// A GICv2's are all in the distributor, the private ones too. Who sent an SGI that is active
+    /// is not among them.
     pub(super) fn gic_registers(&mut self) -> impl Iterator<Item = Name> + use<> {
         let words = self.read_dist(dist::TYPER, 4) as u32 & 0x1f;
+        let is_v2 = self.vm.host.gic_version == Version::V2;
+        let banked = (0..=words).flat_map(|word| {
+            let configuration = (0..2).map(move |n| dist::ICFGR + 8 * word + 4 * n);
+            let targets = (0..8).map(move |n| dist::ITARGETSR + 32 * word + 4 * n);
+            word_registers(word).chain(configuration).chain(targets)
+        });
+        let senders = (0..4).map(|n| dist::SPENDSGIR + 4 * n);
         let shared = (1..=words).flat_map(|word| {
             let configuration = (0..2).map(move |n| dist::ICFGR + 8 * word + 4 * n);
             let routes = (0..32).map(move |n| dist::IROUTER + 8 * (32 * word + n));
@@ -92,11 +104,15 @@ impl Vcpu {
         });
         let own = word_registers(0).map(|offset| SGI_FRAME + offset);
         let interface = [0].into_iter().chain(8..12).chain(16..20);
+        let of_v2 = banked.chain(senders).filter(move |_| is_v2);
+        let of_v3 = shared.filter(move |_| !is_v2);
+        let redistributor = [WAKER].into_iter().chain(own).filter(move |_| !is_v2);
         [dist::CTLR]
             .into_iter()
-            .chain(shared)
+            .chain(of_v2)
+            .chain(of_v3)
             .map(Name::Dist)
-            .chain([WAKER].into_iter().chain(own).map(Name::Redist))
+            .chain(redistributor.map(Name::Redist))
             .chain(interface.map(Name::Interface))
     }
 
@@ -113,6 +129,10 @@ impl Vcpu {
         // What a guest can only set bit by bit is made what it was.
         let clears = |offset: u32| matches!(offset >> 7, 2 | 4 | 6);
         match name {
+            Name::Dist(offset @ dist::SPENDSGIR..0xf30) => {
+                self.write_dist(offset - 0x10, 0xffff_ffff);
+                self.write_dist(offset, value);
+            }
             Name::Dist(offset) => {
                 if clears(offset) {
                     self.write_dist(offset + TO_CLEARING, !value & 0xffff_ffff);
@@ -141,22 +161,35 @@ impl Vcpu {
 
     fn read_dist(&mut self, offset: u32, size: u32) -> u64 {
         if self.sysregs().sysregs_loaded_on_cpu() {
-            return self.read_gic(|gic, here| gic.dist_read(here, offset, size));
+            let answer = on_lists!(self.lists, lists => {
+                let here = &mut Here::new(self.index, lists);
+                self.vm.gic.lock().distributor_read(here, offset, size)
+            });
+            self.vm.kick(answer.stale);
+            return answer.value;
         }
-        self.with_gic_away(|gic, here| gic.dist_read(here, offset, size))
+        self.with_gic_away(|gic, here| gic.distributor_read(here, offset, size))
             .value
     }
 
     fn write_dist(&mut self, offset: u32, value: u64) {
         let size = size(offset);
-        if self.sysregs().sysregs_loaded_on_cpu() {
-            return self.with_gic(|gic, here| gic.dist_write(here, offset, size, value));
-        }
-        let kicks = self.with_gic_away(|gic, here| gic.dist_write(here, offset, size, value));
+        let kicks = if self.sysregs().sysregs_loaded_on_cpu() {
+            on_lists!(self.lists, lists => {
+                let here = &mut Here::new(self.index, lists);
+                let mut gic = self.vm.gic.lock();
+                gic.distributor_write(here, offset, size, value)
+            })
+        } else {
+            self.with_gic_away(|gic, here| gic.distributor_write(here, offset, size, value))
+        };
         self.vm.kick(kicks);
     }
 
     fn read_redist(&mut self, offset: u32) -> u64 {
+        if self.vm.host.gic_version == Version::V2 {
+            return 0;
+        }
         let offset = self.redist_base() + u64::from(offset);
         if self.sysregs().sysregs_loaded_on_cpu() {
             return self.read_gic(|gic, here| gic.redist_read(here, offset, 4));
@@ -166,6 +199,9 @@ impl Vcpu {
     }
 
     fn write_redist(&mut self, offset: u32, value: u64) {
+        if self.vm.host.gic_version == Version::V2 {
+            return;
+        }
         let offset = self.redist_base() + u64::from(offset);
         if self.sysregs().sysregs_loaded_on_cpu() {
             return self.with_gic(|gic, here| gic.redist_write(here, offset, 4, value));
@@ -181,10 +217,11 @@ impl Vcpu {
     /// Reads the CPU interface: ICH_VMCR_EL2 is 0, the active priorities follow from 8 and 16.
     fn get_interface(&self, n: u8) -> u64 {
         if self.sysregs().sysregs_loaded_on_cpu() {
-            return match u32::from(n) {
-                0 => self.lists.vmcr(),
-                n => self.lists.active_priority(n / 8 - 1, n % 8),
-            };
+            let mut lists = self.lists;
+            return on_lists!(lists, lists => match u32::from(n) {
+                0 => lists.vmcr(),
+                n => lists.active_priority(n / 8 - 1, n % 8),
+            });
         }
         let mut gic = self.vm.gic.lock();
         gic.saved_interface(self.index, n).map_or(0, |word| *word)
@@ -192,10 +229,10 @@ impl Vcpu {
 
     fn set_interface(&mut self, n: u8, value: u64) {
         if self.sysregs().sysregs_loaded_on_cpu() {
-            return match u32::from(n) {
-                0 => self.lists.set_vmcr(value),
-                n => self.lists.set_active_priority(n / 8 - 1, n % 8, value),
-            };
+            return on_lists!(self.lists, lists => match u32::from(n) {
+                0 => lists.set_vmcr(value),
+                n => lists.set_active_priority(n / 8 - 1, n % 8, value),
+            });
         }
         if let Some(word) = self.vm.gic.lock().saved_interface(self.index, n) {
             *word = value;

@@ -159,7 +159,6 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::fdt::check;
 
     #[test]
     fn a_tree_reads_back() {
@@ -177,8 +176,7 @@ mod tests {
         assert_eq!(tree.strings, b"a\0bb\0s\0");
 
         let tree = tree.finish();
-        let tree = check(&tree).unwrap();
-        let fdt = fdt::Fdt::new(tree.bytes()).unwrap();
+        let fdt = fdt::Fdt::new(&tree).unwrap();
         let nodes: Vec<_> = fdt.all_nodes().collect();
         let names: Vec<_> = nodes.iter().map(|node| node.name).collect();
         assert_eq!(names, ["/", "node@1"]);
@@ -199,6 +197,6 @@ mod tests {
             ]
         );
         assert_eq!(fdt.memory_reservations().count(), 0);
-        assert_eq!(fdt.total_size(), tree.bytes().len());
+        assert_eq!(fdt.total_size(), tree.len());
     }
 }

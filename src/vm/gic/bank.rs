@@ -5,6 +5,9 @@ use super::list_register as lr;
 /// A target or owner that is no vCPU.
 pub(super) const NOBODY: u8 = u8::MAX;
 
+/// The SGIs in a private bank.
+pub(super) const SGIS: u32 = 0xffff;
+
 /// Returns a word with bit `n` (modulo 32) set.
 #[inline(always)]
 pub(super) const fn mask(n: u32) -> u32 {
@@ -120,6 +123,12 @@ pub(super) struct Bank {
     pub target: [u8; 32],
     /// The vCPU whose private bank this is, or [`NOBODY`].
     pub owner: u8,
+    /// The SGIs that know who sent them: all of GICv2's private banks, none of GICv3's.
+    pub sourced: u32,
+    /// The vCPUs that sent each SGI and whose turn is still to come, a bit each.
+    pub senders: [u8; 16],
+    /// The vCPU that sent the active one.
+    pub sender: [u8; 16],
 }
 
 impl Bank {
@@ -177,6 +186,9 @@ impl Bank {
     pub fn entry(&self, n: u32, state: u64) -> u64 {
         let bit = mask(n);
         let value = state | u64::from(self.intid(n)) | self.fields(n);
+        if self.sourced & bit != 0 {
+            return value | self.sender_fields(n, state);
+        }
         if self.in_flight & bit != 0 && state != lr::PENDING | lr::ACTIVE {
             value | lr::HW | (u64::from(at(&self.hw, n)) << lr::PINTID)
         } else if (self.in_flight | (self.level & !self.edge)) & bit != 0 {
@@ -202,6 +214,9 @@ impl Bank {
         if state & lr::PENDING != 0 {
             self.lr_pending = (self.lr_pending & !bit) | (self.pending & bit);
             self.pending &= !bit;
+            if self.sourced & bit != 0 {
+                self.take_sender(n);
+            }
         }
         if state & lr::ACTIVE != 0 {
             self.lr_active |= bit;
@@ -219,6 +234,9 @@ impl Bank {
             if self.lr_active & bit == 0 {
                 self.acked |= bit;
                 set(&mut self.running, n, (value >> lr::PRIORITY) as u8);
+                if self.sourced & bit != 0 {
+                    self.note_sender(n, value);
+                }
             }
             self.lr_active |= bit;
         }
@@ -234,6 +252,9 @@ impl Bank {
     pub fn unsettle(&mut self, n: u32, value: u64) -> bool {
         let bit = mask(n);
         self.observe(n, value);
+        if self.sourced & self.lr_pending & bit != 0 {
+            self.return_sender(n, value);
+        }
         self.pending |= bit & self.lr_pending & !self.clear_pending;
         self.active |= bit & self.lr_active & !self.clear_active;
         self.acked &= !(bit & self.clear_active);
@@ -252,16 +273,22 @@ impl Bank {
     }
 }
 
-/// Reads element `n` (modulo 32).
+/// Reads element `n` (modulo the length, a power of two).
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "masked to the length")]
-pub(super) fn at<T: Copy>(array: &[T; 32], n: u32) -> T {
-    array[(n & 31) as usize]
+pub(super) fn at<T: Copy, const N: usize>(array: &[T; N], n: u32) -> T {
+    array[n as usize & const { last(N) }]
 }
 
-/// Writes element `n` (modulo 32).
+/// Writes element `n` (modulo the length, a power of two).
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "masked to the length")]
-pub(super) fn set<T>(array: &mut [T; 32], n: u32, value: T) {
-    array[(n & 31) as usize] = value;
+pub(super) fn set<T, const N: usize>(array: &mut [T; N], n: u32, value: T) {
+    array[n as usize & const { last(N) }] = value;
+}
+
+/// Returns the last index of an array whose length is a power of two.
+const fn last(length: usize) -> usize {
+    assert!(length.is_power_of_two());
+    length.wrapping_sub(1)
 }

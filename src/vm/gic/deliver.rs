@@ -105,7 +105,12 @@ impl Gic {
 
     /// Takes homed interrupts back into the bank: now where the list register is at hand, else by
     /// asking for a resync.
-    fn recall<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, id: usize, bits: u32) -> Kicks {
+    pub(super) fn recall<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        id: usize,
+        bits: u32,
+    ) -> Kicks {
         let mut kicks = Kicks::NONE;
         let homed = self.bank(id).map_or(0, |bank| bank.homed & bits);
         for n in Bits(homed) {
@@ -200,7 +205,8 @@ impl Gic {
         kicks
     }
 
-    /// Does so for the private interrupts. SGIs take the short way of those to oneself.
+    /// Does so for the private interrupts. SGIs take the short way of those to oneself, unless it
+    /// matters who sent them.
     #[inline(always)]
     fn catch_up_private<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
         let open = self.open;
@@ -208,12 +214,13 @@ impl Gic {
             return Kicks::NONE;
         };
         let wanting = bank.ready(open) | bank.homed & bank.pending;
-        bank.pending &= !(wanting & SGIS);
+        let short = wanting & SGIS & !bank.sourced;
+        bank.pending &= !short;
         let mut kicks = Kicks::NONE;
-        for n in Bits(wanting & SGIS) {
+        for n in Bits(short) {
             kicks |= self.pend_here(here, n, 0);
         }
-        match wanting & !SGIS {
+        match wanting & !short {
             0 => kicks,
             others => kicks | self.refresh(here, private(here.vcpu), others),
         }
@@ -231,7 +238,7 @@ impl Bank {
         let bit = mask(n);
         if self.active & bit == 0 {
             lr::PENDING
-        } else if self.pending & self.allowed(open) & bit != 0 {
+        } else if self.pending & self.allowed(open) & !self.sourced & bit != 0 {
             lr::ACTIVE | lr::PENDING
         } else {
             lr::ACTIVE

@@ -4,7 +4,7 @@
 //! Reserved offsets, accesses of a wrong size and unaligned ones read as zero and are ignored.
 
 use super::bank::{NOBODY, at, mask};
-use super::setup::Affinity;
+use super::setup::{Affinity, Version};
 use super::word::row;
 use super::{Answer, Gic, Here, Kicks, ListRegisters, Open};
 use crate::bits::bit;
@@ -90,15 +90,23 @@ impl Gic {
     fn dist_head(&self, offset: u32) -> u32 {
         match offset {
             CTLR => CTLR_FIXED | (self.open.group1 & 2) | (self.open.group0 & 1),
-            TYPER => self.typer(),
+            TYPER => self.typer_v3(),
             IIDR => IDENTITY,
             _ => 0,
         }
     }
 
-    /// Returns GICD_TYPER: message-based SPIs (MBIS), 10 INTID bits, Aff3 may be used (A3V), SPIs
+    /// Returns GICD_TYPER of whichever version this is.
+    pub fn typer(&self) -> u32 {
+        match self.version {
+            Version::V2 => self.typer_v2(),
+            Version::V3 => self.typer_v3(),
+        }
+    }
+
+    /// Returns GICv3's GICD_TYPER: message-based SPIs (MBIS), 10 INTID bits, Aff3 may be used (A3V), SPIs
     /// go to one PE each (No1N), no LPIs; CPUNumber is 0 as without affinity routing there is none.
-    pub const fn typer(&self) -> u32 {
+    const fn typer_v3(&self) -> u32 {
         let id_bits = 9 << 19;
         ((self.wide_aff0 as u32) << 26)
             | (1 << 25)
@@ -123,7 +131,11 @@ impl Gic {
     }
 
     /// Forwards group 0 (bit 0) and group 1 (bit 1) interrupts, or stops.
-    fn open_groups<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, groups: u32) -> Kicks {
+    pub(super) fn open_groups<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        groups: u32,
+    ) -> Kicks {
         let all = |n| {
             if bit(u64::from(groups), n) {
                 u32::MAX

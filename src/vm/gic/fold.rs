@@ -108,6 +108,6 @@ impl Gic {
 /// Deactivates a physical interrupt by its number as a bank keeps it.
 fn deactivate<L: ListRegisters>(here: &mut Here<'_, L>, number: u16) {
     if let Some(hw) = HwIntid::new(u32::from(number)) {
-        here.lists.deactivate(hw);
+        here.lists.deactivate_physical(hw);
     }
 }

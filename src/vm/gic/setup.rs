@@ -1,8 +1,8 @@
 //! What an interrupt controller starts as.
 
-use super::bank::{Bank, NOBODY};
+use super::bank::{Bank, NOBODY, SGIS};
 use super::interface::{Face, Vcpu};
-use super::{Gic, MAX_VCPUS, sgi};
+use super::{Gic, MAX_VCPUS, MAX_VCPUS_V2, sgi};
 use crate::error::Refusal;
 use crate::refuse;
 use alloc::boxed::Box;
@@ -34,9 +34,20 @@ impl Affinity {
     }
 }
 
+/// Which architecture a controller has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Version {
+    /// GICv2: distributor and CPU interfaces in memory, at most eight vCPUs.
+    V2,
+    /// GICv3: distributor and redistributors in memory, CPU interfaces in system registers.
+    V3,
+}
+
 /// What there is to be controlled.
 #[derive(Clone, Copy, Debug)]
 pub struct Config<'a> {
+    /// The architecture: the host's.
+    pub version: Version,
     /// The vCPUs' affinities, by index.
     pub affinities: &'a [Affinity],
     /// How many SPIs, rounded up to a multiple of 32; at most 988.
@@ -55,8 +66,15 @@ impl Gic {
     /// priority bits that GICv3 doesn't know.
     pub fn new(config: &Config) -> Result<Self, Refusal> {
         let count = config.affinities.len();
-        if !(1..=MAX_VCPUS).contains(&count) {
-            return Err(refuse!("{count} vCPUs: a GIC serves 1 to {MAX_VCPUS}"));
+        let most = match config.version {
+            Version::V2 => MAX_VCPUS_V2,
+            Version::V3 => MAX_VCPUS,
+        };
+        if !(1..=most).contains(&count) {
+            let version = config.version;
+            return Err(refuse!(
+                "{count} vCPUs: a GIC{version:?} serves 1 to {most}"
+            ));
         }
         if config.spis > 988 {
             return Err(refuse!("{} SPIs: a GIC has at most 988", config.spis));
@@ -77,10 +95,11 @@ impl Gic {
             }
         }
         let mut gic = Self {
+            version: config.version,
             shared: Box::new(core::array::from_fn(|_| Bank::default())),
             vcpus: (0..)
                 .zip(config.affinities)
-                .map(|(n, &a)| Vcpu::new(n, a))
+                .map(|(n, &a)| Vcpu::new(config.version, n, a))
                 .collect(),
             routers: vec![0; config.spis.next_multiple_of(32) as usize].into_boxed_slice(),
             open: super::Open::default(),
@@ -100,7 +119,10 @@ impl Gic {
         self.open = super::Open::default();
         let words = self.spi_words as usize;
         self.routers.fill(0);
-        let target = self.vcpu_at(Affinity(0));
+        let target = match self.version {
+            Version::V2 => self.first_of(0),
+            Version::V3 => self.vcpu_at(Affinity(0)),
+        };
         for (id, bank) in self.shared.iter_mut().enumerate() {
             let level = bank.level;
             if (1..=words).contains(&id) {
@@ -110,7 +132,7 @@ impl Gic {
         }
         for (n, vcpu) in self.vcpus.iter_mut().enumerate() {
             let level = vcpu.bank.level;
-            *vcpu = Vcpu::new(n, Affinity(vcpu.face.affinity));
+            *vcpu = Vcpu::new(self.version, n, Affinity(vcpu.face.affinity));
             vcpu.bank.level = level;
         }
     }
@@ -135,11 +157,19 @@ impl Gic {
 
 impl Bank {
     /// Returns a vCPU's SGIs (always edge-triggered) and PPIs at reset.
-    fn private(owner: usize) -> Self {
+    ///
+    /// A GICv2's SGIs know their sender and are always enabled, as GIC-400's are.
+    fn private(version: Version, owner: usize) -> Self {
+        let sourced = match version {
+            Version::V2 => SGIS,
+            Version::V3 => 0,
+        };
         Self {
-            edge: 0xffff,
+            edge: SGIS,
             valid: u32::MAX,
             owner: owner as u8,
+            enabled: sourced,
+            sourced,
             ..Self::default()
         }
     }
@@ -159,8 +189,11 @@ impl Bank {
 }
 
 impl Vcpu {
-    fn new(n: usize, affinity: Affinity) -> Self {
-        let (sgi_key, sgi_bit) = sgi::address(affinity.0);
+    fn new(version: Version, n: usize, affinity: Affinity) -> Self {
+        let (sgi_key, sgi_bit) = match version {
+            Version::V2 => sgi::NOWHERE,
+            Version::V3 => sgi::address(affinity.0),
+        };
         let face = Face {
             affinity: affinity.0,
             asleep: true,
@@ -169,7 +202,7 @@ impl Vcpu {
             ..Face::default()
         };
         Self {
-            bank: Bank::private(n),
+            bank: Bank::private(version, n),
             face,
         }
     }

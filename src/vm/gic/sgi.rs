@@ -2,6 +2,7 @@
 
 use super::bank::{Bits64, mask, mask64};
 use super::interface::vmcr;
+use super::setup::Version;
 use super::{Gic, Here, Kicks, ListRegisters, private};
 use crate::bits::field;
 
@@ -11,6 +12,9 @@ const ALL_BUT_SELF: u64 = 1 << 40;
 const KEY: u64 = (0xff << 48) | (0xf << 44) | (0xff << 32) | (0xff << 16);
 /// The target list.
 const LIST: u64 = 0xffff;
+
+/// An [`address`] that no SGI register's value names.
+pub(super) const NOWHERE: (u64, u64) = (u64::MAX, 0);
 
 /// Returns the affinity as the [`KEY`] fields give it, and its bit in the target list.
 pub(super) const fn address(affinity: u32) -> (u64, u64) {
@@ -23,7 +27,7 @@ pub(super) const fn address(affinity: u32) -> (u64, u64) {
 }
 
 impl Gic {
-    /// Does a write of ICC_SGI1R_EL1: with one security state it raises SGIs of either group.
+    /// Does a write of ICC_SGI1R_EL1, which GICv2 has not, as it has none of the others here: with one security state it raises SGIs of either group.
     #[inline(always)]
     pub fn sgi1r<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, value: u64) -> Kicks {
         if let Some(me) = self.face(here.vcpu)
@@ -55,6 +59,9 @@ impl Gic {
         value: u64,
         group0_only: bool,
     ) -> Kicks {
+        if self.version == Version::V2 {
+            return Kicks::NONE;
+        }
         let n = field(value, 24, 4) as u32;
         let mut kicks = Kicks::NONE;
         for target in Bits64(self.targets(here.vcpu, value)) {
@@ -106,6 +113,9 @@ impl Gic {
     /// (Arm IHI 0069, "ICC_DIR_EL1").
     pub fn dir<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, value: u64) -> Kicks {
         let intid = field(value, 0, 24) as u32;
+        if self.version == Version::V2 {
+            return Kicks::NONE;
+        }
         match self.locate(here.vcpu, intid) {
             Some((id, n)) if here.lists.vmcr() & vmcr::VEOIM != 0 => {
                 self.deactivate(here, id, mask(n))

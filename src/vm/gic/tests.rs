@@ -4,6 +4,7 @@ mod cpu;
 mod model;
 mod random;
 mod registers;
+mod registers_v2;
 mod scenarios;
 
 use super::*;
@@ -51,6 +52,19 @@ impl Rng {
 fn gic(vcpus: u32, spis: u32) -> Gic {
     let affinities: Vec<_> = (0..vcpus).map(Affinity::from_u32).collect();
     Gic::new(&Config {
+        affinities: &affinities,
+        spis,
+        version: Version::V3,
+        priority_bits: 5,
+    })
+    .unwrap()
+}
+
+/// A GICv2 of so many vCPUs.
+fn gic_v2(vcpus: u32, spis: u32) -> Gic {
+    let affinities: Vec<_> = (0..vcpus).map(Affinity::from_u32).collect();
+    Gic::new(&Config {
+        version: Version::V2,
         affinities: &affinities,
         spis,
         priority_bits: 5,

@@ -11,7 +11,10 @@ use crate::{
     dev::{
         console,
         entropy::Entropy,
-        gic::v3::{Redistributor, Region},
+        gic::{
+            Interface,
+            v3::{Redistributor, Region},
+        },
         uart::{FakePort, Uart},
     },
     isa::{
@@ -29,7 +32,7 @@ use crate::{
     vm::{
         Parts, Vm, exits,
         fdt::VIRT,
-        host::{Host, Interrupts, PhysicalCpu},
+        host::{Host, HostGic, Interrupts, PhysicalCpu, PrivatePart},
         input,
         memory::GuestMemory,
         pvtime::{self, StolenTime},
@@ -133,9 +136,14 @@ impl Guest {
         let mut memory = Bench::new(gicr::SIZE);
         let cpu = PhysicalCpu {
             affinity: Affinity::default(),
-            redistributor: SpinLock::new(redistributor(&mut memory)),
+            gic: PrivatePart::V3(SpinLock::new(redistributor(&mut memory))),
         };
-        let host = Arc::new(Host::probe(INTERRUPTS, vec![cpu], |_| Entropy::Absent));
+        let gic = HostGic {
+            interface: Interface::V3,
+            virtual_interface: None,
+            cpus: vec![cpu],
+        };
+        let host = Arc::new(Host::probe(INTERRUPTS, gic, |_| Entropy::Absent));
         let vm = vm(&host, build);
         input::give_to(&vm, true);
         let mut vcpu = Vcpu::new(&vm, 0);
@@ -402,6 +410,7 @@ fn vm(host: &Arc<Host>, build: Build) -> Arc<Vm> {
         aarch32,
         generator: Generator::new(None, false),
         stolen_time: StolenTime::new(cpus.into(), stolen_time).unwrap(),
+        weight: crate::sched::DEFAULT_WEIGHT,
     })
     .unwrap()
 }

@@ -61,6 +61,13 @@ impl Cpu {
         Some(*value as u32)
     }
 
+    /// Acknowledges: a read of GICC_IAR, with the CPU that sent the interrupt if it is an SGI.
+    pub fn iar_with_sender(&mut self) -> Option<(u32, u32)> {
+        let n = self.signalled()?;
+        let sender = (self.lr[n] >> 32 & 7) as u32;
+        self.iar().map(|intid| (intid, sender))
+    }
+
     /// Drops the running priority and, with EOImode 0, deactivates.
     pub fn eoi(&mut self, intid: u32) {
         let group = usize::from(self.ap[1].trailing_zeros() < self.ap[0].trailing_zeros());
@@ -211,7 +218,7 @@ impl ListRegisters for Cpu {
             .fold(0, |bits, n| bits | 1 << n)
     }
 
-    fn deactivate(&mut self, hw: HwIntid) {
+    fn deactivate_physical(&mut self, hw: HwIntid) {
         assert!(
             self.physical.remove(&hw.get()),
             "deactivated what was not active"

@@ -1,5 +1,7 @@
 //! The architecture's rules, one interrupt at a time and without list registers.
 
+use crate::vm::gic::Version;
+
 /// One interrupt.
 #[derive(Clone, Default, Debug)]
 pub struct Irq {
@@ -11,6 +13,8 @@ pub struct Irq {
     pub active: bool,
     pub priority: u8,
     pub target: Option<usize>,
+    /// Who sent it, if it is a GICv2's SGI: a bit each.
+    pub senders: u8,
 }
 
 impl Irq {
@@ -39,15 +43,20 @@ pub struct Model {
 
 impl Model {
     /// Banks are numbered as the controller numbers them: SPI words, then 32 + vCPU.
-    pub fn new(vcpus: usize, words: usize) -> Self {
+    ///
+    /// A GICv2's SGIs are always enabled, and its SPIs have no target where there is a choice.
+    pub fn new(version: Version, vcpus: usize, words: usize) -> Self {
+        let v2 = version == Version::V2;
+        let target = (!v2 || vcpus == 1).then_some(0);
         let mut irqs = vec![vec![Irq::default(); 32]; 32 + vcpus];
         for word in &mut irqs[1..=words] {
-            word.iter_mut().for_each(|irq| irq.target = Some(0));
+            word.iter_mut().for_each(|irq| irq.target = target);
         }
         for (v, bank) in irqs[32..].iter_mut().enumerate() {
             for (n, irq) in bank.iter_mut().enumerate() {
                 irq.target = Some(v);
                 irq.edge = n < 16;
+                irq.enabled = v2 && n < 16;
             }
         }
         Self {

@@ -8,6 +8,7 @@ const WORDS: usize = 2;
 
 /// Guests, CPUs, the controller, and the model beside it.
 struct World {
+    version: Version,
     rng: Rng,
     gic: Gic,
     cpus: Vec<Cpu>,
@@ -37,14 +38,20 @@ macro_rules! on {
 }
 
 impl World {
-    fn new(seed: u64, vcpus: usize, cpus: usize, lists: u32) -> Self {
+    fn new(version: Version, seed: u64, vcpus: usize, cpus: usize, lists: u32) -> Self {
         let mut rng = Rng(seed);
+        let is_v3 = version == Version::V3;
+        let make = if is_v3 { gic } else { gic_v2 };
+        let mut cpu = Cpu::new(lists);
+        cpu.tds = is_v3;
         let mut world = Self {
-            gic: gic(vcpus as u32, 32 * WORDS as u32),
-            cpus: vec![Cpu::new(lists); cpus],
+            version,
+            gic: make(vcpus as u32, 32 * WORDS as u32),
+            cpus: vec![cpu; cpus],
             resident: vec![None; cpus],
-            model: Model::new(vcpus, WORDS),
-            eoimode: (0..vcpus).map(|_| rng.one_in(3)).collect(),
+            model: Model::new(version, vcpus, WORDS),
+            // Without a trap of DIR, what lacks a list register is ended by its priority.
+            eoimode: (0..vcpus).map(|_| rng.one_in(3) && is_v3).collect(),
             kicked: 0,
             rng,
         };
@@ -52,6 +59,10 @@ impl World {
             world.gic.vcpus[v].face.vmcr = u64::from(world.eoimode[v]) << 9;
         }
         world
+    }
+
+    fn is_v2(&self) -> bool {
+        self.version == Version::V2
     }
 
     fn host_of(&self, vcpu: usize) -> Option<usize> {
@@ -150,6 +161,7 @@ impl World {
             10 => self.interface(),
             11 => self.sgi(),
             12 => self.timer(),
+            13 if self.is_v2() && self.rng.one_in(3) => self.read_senders(),
             13 => self.read_back(),
             _ => self.write(),
         }
@@ -161,12 +173,22 @@ impl World {
             return;
         };
         let best = self.model.best(v);
-        let Some(intid) = self.cpus[cpu].iar() else {
+        let Some((intid, sender)) = self.cpus[cpu].iar_with_sender() else {
             return assert!(best.is_empty(), "lost {best:?}");
         };
         let &found = best.iter().find(|irq| irq.0 == intid).expect("spurious");
+        let is_v2 = self.is_v2();
         let irq = self.model.irq(v, intid);
         (irq.latch, irq.active) = (false, true);
+        if is_v2 && intid < 16 {
+            assert_ne!(
+                irq.senders >> sender & 1,
+                0,
+                "{sender} did not send {intid}"
+            );
+            irq.senders &= !(1 << sender);
+            irq.latch = irq.senders != 0;
+        }
         self.model.vcpus[v].stack.push(found);
         self.settle(Kicks::NONE);
     }
@@ -284,6 +306,9 @@ impl World {
         let Some((cpu, v)) = self.some_loaded() else {
             return;
         };
+        if self.is_v2() {
+            return self.sgi_v2(cpu, v);
+        }
         let n = self.rng.below(16) as u32;
         let list = self.rng.next() & 0xffff;
         let all = self.rng.one_in(4);
@@ -304,10 +329,46 @@ impl World {
         }
     }
 
+    /// Sends an SGI in any of the ways there are, or sets or clears who sent some.
+    fn sgi_v2(&mut self, cpu: usize, v: usize) {
+        let vcpus = self.model.vcpus.len();
+        let everybody = (1u16 << vcpus) - 1;
+        let mut word = self.rng.sparse();
+        if self.rng.one_in(3) {
+            let (first, set) = (4 * self.rng.below(4) as u32, self.rng.one_in(2));
+            for (n, byte) in (first..).zip(word.to_le_bytes()) {
+                let irq = self.model.irq(v, n);
+                match set {
+                    true => irq.senders |= byte & everybody as u8,
+                    false => irq.senders &= !byte,
+                }
+                irq.latch = irq.senders != 0;
+            }
+            let offset = if set { 0xf20 } else { 0xf10 } + first;
+            return on!(self, cpu, gic, here => gic.dist_v2_write(here, offset, 4, word.into()));
+        }
+        word = self.rng.next() as u32 & 0x03ff_000f;
+        let targets = match word >> 24 {
+            0 => word >> 16 & 0xff,
+            1 => !(1 << v),
+            2 => 1 << v,
+            _ => 0,
+        };
+        for target in (0..vcpus).filter(|target| targets >> target & 1 != 0) {
+            let irq = self.model.irq(target, word & 15);
+            irq.senders |= 1 << v;
+            irq.latch = true;
+        }
+        on!(self, cpu, gic, here => gic.dist_v2_write(here, 0xf00, 4, word.into()));
+    }
+
     /// Writes a register of one bit per interrupt in some bank, through the guest's map.
     fn put_word(&mut self, cpu: usize, bank: usize, register: u32, value: u32) {
         let value = u64::from(value);
-        if bank < 32 {
+        if self.is_v2() {
+            let offset = register + 4 * if bank < 32 { bank as u32 } else { 0 };
+            on!(self, cpu, gic, here => gic.dist_v2_write(here, offset, 4, value));
+        } else if bank < 32 {
             let offset = register + 4 * bank as u32;
             on!(self, cpu, gic, here => gic.dist_write(here, offset, 4, value));
         } else {
@@ -316,9 +377,23 @@ impl World {
         }
     }
 
-    fn some_bank(&mut self) -> usize {
+    /// Chooses a bank that vCPU `v` reaches: with GICv2 of the private ones only its own.
+    fn some_bank(&mut self, v: usize) -> usize {
         let n = self.rng.below(WORDS + self.model.vcpus.len());
-        if n < WORDS { n + 1 } else { n - WORDS + 32 }
+        match n.checked_sub(WORDS) {
+            None => n + 1,
+            Some(_) if self.is_v2() => 32 + v,
+            Some(other) => 32 + other,
+        }
+    }
+
+    /// The bits of a bank that its enable and pending registers can't change.
+    fn fixed(&self, bank: usize) -> u32 {
+        if self.is_v2() && bank >= 32 {
+            0xffff
+        } else {
+            0
+        }
     }
 
     /// What must not be cleared behind the back of a vCPU about to EOI it (EOImode 0).
@@ -338,10 +413,11 @@ impl World {
     }
 
     fn write(&mut self) {
-        let Some((cpu, _)) = self.some_loaded() else {
+        let Some((cpu, v)) = self.some_loaded() else {
             return;
         };
-        let bank = self.some_bank();
+        let bank = self.some_bank(v);
+        let fixed = self.fixed(bank);
         let mut word = self.rng.sparse();
         if bank >= 32 {
             // The timer's latch belongs to its physical interrupt.
@@ -354,16 +430,18 @@ impl World {
                 self.put_word(cpu, bank, ISENABLER, word);
             }
             3 => {
-                self.model.each(bank, word, |irq| irq.enabled = false);
+                self.model
+                    .each(bank, word & !fixed, |irq| irq.enabled = false);
                 self.put_word(cpu, bank, ICENABLER, word);
             }
             4 => {
                 self.model
-                    .each(bank, word & no_timer, |irq| irq.latch = true);
+                    .each(bank, word & no_timer & !fixed, |irq| irq.latch = true);
                 self.put_word(cpu, bank, ISPENDR, word & no_timer);
             }
             5 => {
-                self.model.each(bank, word, |irq| irq.latch = false);
+                self.model
+                    .each(bank, word & !fixed, |irq| irq.latch = false);
                 self.put_word(cpu, bank, ICPENDR, word);
             }
             6 => {
@@ -399,6 +477,11 @@ impl World {
             irq.priority = byte & 0xf8;
         }
         match bank {
+            _ if self.is_v2() => {
+                let first = if bank < 32 { bank * 32 } else { 0 };
+                let offset = IPRIORITYR + (first + n) as u32;
+                on!(self, cpu, gic, here => gic.dist_v2_write(here, offset, 4, value));
+            }
             0..32 => {
                 let offset = IPRIORITYR + (bank * 32 + n) as u32;
                 on!(self, cpu, gic, here => gic.dist_write(here, offset, 4, value));
@@ -413,6 +496,15 @@ impl World {
     fn write_router(&mut self, cpu: usize) {
         let vcpus = self.model.vcpus.len();
         let intid = 32 + self.rng.below(32 * WORDS) as u32;
+        if self.is_v2() {
+            let byte = self.rng.sparse() & 0xff;
+            if vcpus > 1 {
+                let target = (byte & ((1 << vcpus) - 1)).trailing_zeros() as usize;
+                self.model.irq(0, intid).target = (target < vcpus).then_some(target);
+            }
+            let offset = 0x800 + intid;
+            return on!(self, cpu, gic, here => gic.dist_v2_write(here, offset, 1, byte.into()));
+        }
         let target = self.rng.below(vcpus + 1);
         self.model.irq(0, intid).target = (target < vcpus).then_some(target);
         let offset = IROUTER + 8 * intid;
@@ -423,7 +515,12 @@ impl World {
         if self.rng.one_in(2) {
             let groups = self.rng.next() & self.rng.next() & 3 ^ 3;
             self.model.open = [groups & 1 != 0, groups & 2 != 0];
-            return on!(self, cpu, gic, here => gic.dist_write(here, CTLR, 4, groups));
+            return match self.version {
+                Version::V2 => {
+                    on!(self, cpu, gic, here => gic.dist_v2_write(here, CTLR, 4, groups))
+                }
+                Version::V3 => on!(self, cpu, gic, here => gic.dist_write(here, CTLR, 4, groups)),
+            };
         }
         // Changing between edge and level is only defined for what is disabled.
         let (bank, half) = (1 + self.rng.below(WORDS), self.rng.below(2));
@@ -435,7 +532,12 @@ impl World {
             value |= u64::from(irq.edge) << (2 * n + 1);
         }
         let offset = ICFGR + (bank * 8 + half * 4) as u32;
-        on!(self, cpu, gic, here => gic.dist_write(here, offset, 4, value));
+        match self.version {
+            Version::V2 => {
+                on!(self, cpu, gic, here => gic.dist_v2_write(here, offset, 4, value));
+            }
+            Version::V3 => on!(self, cpu, gic, here => gic.dist_write(here, offset, 4, value)),
+        }
     }
 
     /// Reads pending and active words, waiting once for whoever is said to know better.
@@ -443,7 +545,7 @@ impl World {
         let Some((cpu, v)) = self.some_loaded() else {
             return;
         };
-        let bank = self.some_bank();
+        let bank = self.some_bank(v);
         let timer = if bank >= 32 { 1 << TIMER } else { 0 };
         let pending = self.model.word(bank, |irq| irq.pending());
         let active = self.model.word(bank, |irq| irq.active);
@@ -455,6 +557,10 @@ impl World {
             let read = |world: &mut Self| {
                 let here = &mut Here::new(v, &mut world.cpus[cpu]);
                 match bank {
+                    _ if world.version == Version::V2 => {
+                        let number = if bank < 32 { bank as u32 } else { 0 };
+                        world.gic.dist_v2_read(here, register + 4 * number, 4)
+                    }
                     0..32 => world.gic.dist_read(here, register + 4 * bank as u32, 4),
                     _ => {
                         let offset = (bank as u64 - 32) * REDIST_SIZE + 0x1_0000;
@@ -475,6 +581,18 @@ impl World {
         }
     }
 
+    /// Reads who sent a vCPU's SGIs.
+    fn read_senders(&mut self) {
+        let Some((cpu, v)) = self.some_loaded() else {
+            return;
+        };
+        for n in 0..16 {
+            let here = &mut Here::new(v, &mut self.cpus[cpu]);
+            let value = self.gic.dist_v2_read(here, 0xf10 + n, 1).value;
+            assert_eq!(value, self.model.irq(v, n).senders.into());
+        }
+    }
+
     /// The guest's crash kernel takes over: whatever was going on, everything can be made idle.
     fn repair(&mut self) {
         for cpu in 0..self.cpus.len() {
@@ -489,17 +607,34 @@ impl World {
             return;
         };
         for bank in (1..=WORDS).chain(32..32 + self.model.vcpus.len()) {
-            self.model
-                .each(bank, !0, |irq| (irq.active, irq.latch) = (false, false));
+            self.model.each(bank, !0, |irq| {
+                (irq.active, irq.latch, irq.senders) = (false, false, 0);
+            });
+            let own = bank.checked_sub(32).and_then(|v| self.host_of(v));
+            let cpu = own.unwrap_or(cpu);
             self.put_word(cpu, bank, ICACTIVER, !0);
             self.put_word(cpu, bank, ICPENDR, !0);
+            if self.is_v2() && bank >= 32 {
+                for offset in (0xf10..0xf20).step_by(4) {
+                    let all = u32::MAX.into();
+                    on!(self, cpu, gic, here => gic.dist_v2_write(here, offset, 4, all));
+                }
+            }
         }
     }
 }
 
 fn run(vcpus: usize, cpus: usize, lists: u32, steps: usize) {
+    run_version(Version::V3, vcpus, cpus, lists, steps);
+}
+
+fn run_v2(vcpus: usize, cpus: usize, lists: u32, steps: usize) {
+    run_version(Version::V2, vcpus, cpus, lists, steps);
+}
+
+fn run_version(version: Version, vcpus: usize, cpus: usize, lists: u32, steps: usize) {
     for seed in 1..=6 {
-        let mut world = World::new(seed * 0x9e37_79b9, vcpus, cpus, lists);
+        let mut world = World::new(version, seed * 0x9e37_79b9, vcpus, cpus, lists);
         for step in 0..steps {
             world.step();
             // Everybody is loaded, so that no vCPU is left in the middle of something.
@@ -533,6 +668,31 @@ fn several_vcpus_sixteen_list_registers() {
 #[test]
 fn more_vcpus_than_cpus() {
     run(5, 2, 4, 6000);
+}
+
+#[test]
+fn gicv2_one_vcpu_four_list_registers() {
+    run_v2(1, 1, 4, 8000);
+}
+
+#[test]
+fn gicv2_one_list_register_is_enough() {
+    run_v2(2, 2, 1, 4000);
+}
+
+#[test]
+fn gicv2_several_vcpus_four_list_registers() {
+    run_v2(3, 3, 4, 8000);
+}
+
+#[test]
+fn gicv2_eight_vcpus_sixteen_list_registers() {
+    run_v2(8, 8, 16, 5000);
+}
+
+#[test]
+fn gicv2_more_vcpus_than_cpus() {
+    run_v2(5, 2, 4, 6000);
 }
 
 /// Kicks take their time here: edges are not lost, and none is seen that was not raised.

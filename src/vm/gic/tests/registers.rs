@@ -123,6 +123,7 @@ fn routers_come_whole_and_in_halves() {
     let config = Config {
         affinities: &affinities,
         spis: 64,
+        version: Version::V3,
         priority_bits: 8,
     };
     let mut gic = Gic::new(&config).unwrap();
@@ -152,6 +153,7 @@ fn redistributors_introduce_themselves() {
     let config = Config {
         affinities: &affinities,
         spis: 32,
+        version: Version::V3,
         priority_bits: 5,
     };
     let mut gic = Gic::new(&config).unwrap();
@@ -212,6 +214,7 @@ fn wrong_configurations_are_refused() {
     let good = Config {
         affinities: &one,
         spis: 32,
+        version: Version::V3,
         priority_bits: 5,
     };
     assert!(Gic::new(&good).is_ok());
@@ -225,6 +228,7 @@ fn wrong_configurations_are_refused() {
     assert!(Gic::new(&Config { spis: 989, ..good }).is_err());
     assert!(
         Gic::new(&Config {
+            version: Version::V3,
             priority_bits: 4,
             ..good
         })

@@ -29,6 +29,7 @@ fn sgis_find_their_targets_by_affinity() {
     let config = Config {
         affinities: &affinities,
         spis: 32,
+        version: Version::V3,
         priority_bits: 5,
     };
     let mut gic = Gic::new(&config).unwrap();
@@ -454,18 +455,17 @@ fn the_hosts_registers_are_the_right_ones() {
         cpu.regs
             .insert(ich(11, 1), 4 << 29 | 4 << 26 | 1 << 19 | 15)
     });
-    let mut lists = HostLists::probe();
-    assert_eq!(
-        (lists.count(), lists.priority_bits(), lists.traps_dir()),
-        (16, 5, true)
-    );
+    let host = HostLists::probe(crate::dev::gic::Interface::V3);
+    assert_eq!((host.priority_bits(), host.version()), (5, Version::V3));
+    let mut lists = host.system;
+    assert_eq!((lists.count(), lists.traps_dir()), (16, true));
     assert_eq!(lists.active_priority_count(), 1);
     fake::with(|cpu| cpu.log.clear());
     for n in 0..17 {
         lists.write(n, u64::from(n));
     }
     lists.set_active_priority(1, 2, 7);
-    lists.deactivate(hw(27));
+    lists.deactivate_physical(hw(27));
     let mut expected: Vec<_> = (0..16)
         .map(|n| Event::Write(ich(12 + n / 8, n % 8), u64::from(n)))
         .collect();

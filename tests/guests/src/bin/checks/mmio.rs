@@ -40,8 +40,11 @@ fn loads_of_every_size() -> TestResult {
     expect!(word & FR_RXFE != 0, "UARTFR {word:#x}");
     expect_eq!(u32::from(read16(FR)), word & 0xffff);
     expect_eq!(u32::from(read8(FR)), word & 0xff);
-    let typer = read64(gic::redistributor() + 8);
-    expect_eq!(read32(gic::redistributor() + 8), typer as u32);
+    // A GICv2 has no register of 64 bits.
+    if !gic::is_v2() {
+        let typer = read64(gic::redistributor() + 8);
+        expect_eq!(read32(gic::redistributor() + 8), typer as u32);
+    }
     Ok(())
 }
 
@@ -98,9 +101,11 @@ fn stores_of_every_size() -> TestResult {
     expect_eq!(read32(IMSC), 0x40);
     write32(IMSC, 0x50);
     expect_eq!(read32(IMSC), 0x50);
-    let router = gic::GICD + 0x6000 + 8 * 44;
-    write64(router, gic::affinity());
-    expect_eq!(read64(router), gic::affinity());
+    if !gic::is_v2() {
+        let router = gic::GICD + 0x6000 + 8 * 44;
+        write64(router, gic::affinity());
+        expect_eq!(read64(router), gic::affinity());
+    }
     Ok(())
 }
 
