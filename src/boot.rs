@@ -2,6 +2,7 @@
 
 pub mod arguments;
 mod cpus;
+pub use cpus::hand_over;
 mod devices;
 mod entropy;
 pub mod guests;
@@ -56,7 +57,16 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let config = guests::bundle(&board)?;
     let entropy = entropy::Source::new(&board.chosen.rng_seed, host.entropy);
     let time = devices::time_at_count_0(&board)?;
-    guests::start(config, &host, frames, entropy, devices::psci(&board), time)?;
+    let front = arguments.console.map(Into::into);
+    guests::start(
+        config,
+        &host,
+        frames,
+        entropy,
+        devices::psci(&board),
+        time,
+        front,
+    )?;
     console::enable_input();
     cpus::run(&host)
 }

@@ -4,6 +4,7 @@ use crate::refuse;
 use crate::{
     boot::guests,
     cpu::timer,
+    debugger::commands as debugger,
     log::{self, print},
     vm::{Vm, input, psci::Power, stats::NAMES},
 };
@@ -19,6 +20,9 @@ const HELP: &str = "\
   restart NAME     stops a VM and starts it anew
   move NAME VCPU CPU  gives a vCPU to another CPU
   poweroff         stops all VMs and turns the machine off
+  halt NAME        makes a VM stand still; go NAME, go on; detach NAME, go on undisturbed
+  break NAME ADDRESS, watch NAME ADDRESS SIZE   stop it there; clear NAME, nowhere
+  regs NAME [VCPU], step NAME [VCPU]            of one that stands still
   an empty line, exit, or Ctrl-] goes back to the VM in front
 ";
 
@@ -55,6 +59,9 @@ pub fn run(line: &str) {
         ("poweroff", []) => {
             guests::stop_all();
             false
+        }
+        (verb, [name, rest @ ..]) if debugger::is_command(verb) => {
+            debugger::command(verb, name, rest)
         }
         _ => {
             print(format_args!("unknown command {line:?}; help lists them\n"));
@@ -116,7 +123,7 @@ fn vms() {
 fn stats() {
     let vms = guests::running();
     ask_for_news(&vms);
-    print(format_args!("{:<16} vCPU  run ms", "VM"));
+    print(format_args!("{:<16} vCPU  run ms  EL2 ms wait ms", "VM"));
     for name in NAMES {
         print(format_args!(" {name:>11}"));
     }
@@ -124,8 +131,14 @@ fn stats() {
     for vm in &vms {
         for (index, stats) in vm.stats().iter().enumerate() {
             let reading = stats.read();
-            let ms = u128::from(reading.run) * 1000 / u128::from(vm.host.frequency);
-            print(format_args!("{:<16} {index:>4} {ms:>7}", vm.name));
+            let ms = |counts| u128::from(counts) * 1000 / u128::from(vm.host.frequency);
+            print(format_args!(
+                "{:<16} {index:>4} {:>7} {:>7} {:>7}",
+                vm.name,
+                ms(reading.run),
+                ms(reading.el2),
+                vm.stolen_time.get(index) / 1_000_000
+            ));
             for count in reading.exits {
                 print(format_args!(" {count:>11}"));
             }

@@ -13,7 +13,7 @@
 //! | 5 | `board` | facts from the device tree |
 //! | 6 | `vm` | everything a guest sees |
 //! | 7 | `sched`, `config` | who runs where; what VMs there are |
-//! | 8 | `boot`, `console` | start-up as one readable list |
+//! | 8 | `boot`, `console`, `debugger` | start-up as one readable list; looking at guests |
 
 #![cfg_attr(target_os = "none", no_std)]
 
@@ -50,4 +50,5 @@ pub mod boot {
 }
 #[cfg(target_os = "none")]
 pub mod console;
+pub mod debugger;
 pub mod trace;

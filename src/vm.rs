@@ -3,6 +3,7 @@
 mod aarch32;
 mod bus;
 mod counters;
+pub mod debug;
 mod decode;
 pub mod dev;
 mod emulate;
@@ -103,6 +104,8 @@ pub struct Vm {
     pub stolen_time: StolenTime,
     /// Whether its guest asked for its memory to be erased at a reset, which it always is.
     mem_protect: AtomicBool,
+    /// Whether its vCPUs shall stand still, and those that do.
+    control: debug::control::Control,
 }
 
 /// What a VM is made of.
@@ -187,6 +190,7 @@ impl Vm {
             stolen_time: parts.stolen_time,
             weight: parts.weight,
             mem_protect: AtomicBool::new(false),
+            control: debug::control::Control::new(),
             host,
         }))
     }
@@ -199,6 +203,11 @@ impl Vm {
     /// Returns VTTBR_EL2.
     pub const fn vttbr(&self) -> u64 {
         self.stage2.0
+    }
+
+    /// Returns how many breakpoints and watchpoints each of its vCPUs has.
+    pub const fn debug_registers(&self) -> (u8, u8) {
+        (self.shown.breakpoints, self.shown.watchpoints)
     }
 
     /// Returns the counts of its vCPUs.

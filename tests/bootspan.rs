@@ -13,7 +13,6 @@
 mod support;
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use entresol::addr::Ipa;
 use entresol::vm::fdt::{GuestDescription, VIRT, guest_tree};
@@ -26,40 +25,6 @@ const MEMORY: u64 = 256 << 20;
 const LAST: &str = "evm: Initialising EVM extended attributes:";
 /// How much more the kernel may execute as a guest.
 const BUDGET: f64 = 1.03;
-
-/// Builds the first process.
-fn init() -> Vec<u8> {
-    let folder = Scratch::folder("span");
-    let output = folder.path().join("init");
-    let done = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args([
-            "--edition",
-            "2024",
-            "--target",
-            "aarch64-unknown-none-softfloat",
-        ])
-        .args(["-O", "-C", "panic=abort", "-C", "relocation-model=static"])
-        .args(["-C", "link-arg=--image-base=0x400000", "-o"])
-        .arg(&output)
-        .arg(support::root().join("tests/data/span_init.rs"))
-        .current_dir(support::root())
-        .output()
-        .expect("rustc can be run");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    std::fs::read(output).expect("was made")
-}
-
-/// Makes a ramdisk of one program, `/init`.
-fn ramdisk() -> Vec<u8> {
-    let mut archive = Bundle::new().file("init", init()).archive();
-    // The mode is the second field after the magic number: a program, not a plain file.
-    archive[14..22].copy_from_slice(b"000081ed");
-    archive
-}
 
 fn kernel() -> PathBuf {
     support::cached("Image")
@@ -74,7 +39,7 @@ fn hosted(cpu: &str) -> Run {
     let bundle = Bundle::new()
         .vms_toml(&vms)
         .file("Image", kernel())
-        .file("ramdisk", ramdisk());
+        .file("ramdisk", support::linux_init("span_init.rs"));
     Qemu::virt()
         .cpu(cpu)
         .memory("1G")
@@ -102,7 +67,7 @@ fn bare(cpu: &str) -> (Run, Scratch) {
         .memory("256M")
         .icount()
         .kernel(kernel())
-        .initrd(ramdisk())
+        .initrd(support::linux_init("span_init.rs"))
         .append(BOOTARGS)
         .raw_args(&["-dtb", &path])
         .start();

@@ -178,6 +178,8 @@ fn the_bare_machine_passes_them_too() {
     assert_checks(
         &run.log(),
         &[
+            "debug::none_fires_under_the_os_lock",
+            "debug::they_hold_over_exits",
             "emulated::pair_over_the_end_of_a_page",
             "emulated::pairs_move_their_base",
             "emulated::pairs_of_words",

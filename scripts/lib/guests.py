@@ -1,4 +1,4 @@
-"""Fetches guests' software: Debian's kernels and busybox, for arm64 and armhf.
+"""Fetches guests' software: Debian's kernels and busybox, for arm64 and armhf, and U-Boot.
 
 Everything lands in the cache folder. apt runs with a configuration of its own,
 so the machine's package lists and architectures stay as they are; it checks
@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -19,42 +20,48 @@ import tarfile
 from pathlib import Path
 
 import cpio
-from project import Failure, cache_dir, output_of, shown, write_whole
+import fetch
+from project import Failure, cache_dir, last_line, output_of, run_watched, shown, write_whole
 
 KERNEL = "Image"
 RAMDISK = "initrd.cpio.gz"
+FIRMWARE = "u-boot.bin"
 # The same for AArch32.
 KERNEL_32 = "zImage"
 RAMDISK_32 = "initrd-armhf.cpio.gz"
 # What a vms.toml may name without having it beside itself.
-NAMES = (KERNEL, RAMDISK, KERNEL_32, RAMDISK_32)
+NAMES = (KERNEL, RAMDISK, FIRMWARE, KERNEL_32, RAMDISK_32)
 
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # The newer kernel first; the release's own where backports has none.
 SUITES = ("bookworm-backports", "bookworm")
-# Of each architecture: the meta package of its kernel, and the roles of its packages in the record.
+# Of each architecture, by its role in the record, the package; a kernel's is a meta package.
 ARCHITECTURES = {
-    "arm64": ("linux-image-cloud-arm64", "kernel", "busybox"),
-    "armhf": ("linux-image-armmp-lpae", "kernel-armhf", "busybox-armhf"),
+    "arm64": {"kernel": "linux-image-cloud-arm64", "busybox": "busybox-static", "firmware": "u-boot-qemu"},
+    "armhf": {"kernel-armhf": "linux-image-armmp-lpae", "busybox-armhf": "busybox-static"},
 }
 RECORD = "guests.json"
 INIT = Path(__file__).with_name("init.sh")
+# Drivers that a guest may need and the kernel does not have built in; init loads what is there.
+MODULES = ("arm_smccc_trng",)
 
 
-def fetch(quiet=False):
+def make_present(quiet=False):
     """Makes the cache complete; does nothing where it already is."""
     cache = cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         record = _read_record(cache)
-        for architecture in ARCHITECTURES:
-            if not _packages_present(cache, record, architecture):
-                record["packages"].update(_download(cache, architecture))
+        for architecture, packages in ARCHITECTURES.items():
+            if not _packages_present(cache, record, packages):
+                record["packages"].update(_download(cache, architecture, packages))
                 _write_record(cache, record)
-        for name in NAMES:
-            _bring_up_to_date(cache, record, name)
+        for name, build in (
+                (KERNEL, _build_kernel), (RAMDISK, _build_ramdisk), (FIRMWARE, _build_firmware),
+                (KERNEL_32, _build_kernel_32), (RAMDISK_32, _build_ramdisk_32)):
+            _bring_up_to_date(cache, record, name, build)
     if not quiet:
         for package in record["packages"].values():
             print(f"setup: guest package {package['name']} {package['version']}")
@@ -75,14 +82,13 @@ def _write_record(cache, record):
 
 # --- packages ---------------------------------------------------------------
 
-def _packages_present(cache, record, architecture):
-    _, *roles = ARCHITECTURES[architecture]
+def _packages_present(cache, record, packages):
     return all(
         role in record["packages"] and (cache / "debs" / record["packages"][role]["file"]).is_file()
-        for role in roles)
+        for role in packages)
 
 
-def _download(cache, architecture):
+def _download(cache, architecture, packages):
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise Failure(
@@ -91,13 +97,14 @@ def _download(cache, architecture):
     if not KEYRING.is_file():
         raise Failure(f"{KEYRING} not found: install the package debian-archive-keyring")
     apt = _Apt(cache, architecture)
-    print(f"setup: fetching an {architecture} kernel and busybox from {apt.mirror} into {shown(cache)}", flush=True)
+    print(f"setup: fetching {architecture} packages from {apt.mirror} into {shown(cache)}", flush=True)
     apt.run("apt-get", "-q", "update")
-    meta, kernel, busybox = ARCHITECTURES[architecture]
-    packages = {kernel: apt.download(*_newest_kernel(apt, meta)), busybox: apt.download("busybox-static")}
+    found = {
+        role: apt.download(*_newest_kernel(apt, package) if role.startswith("kernel") else (package,))
+        for role, package in packages.items()}
     # The lists are 15 MB, and nothing needs them once the packages are here.
     shutil.rmtree(apt.folder)
-    return packages
+    return found
 
 
 def _newest_kernel(apt, meta):
@@ -152,63 +159,58 @@ class _Apt:
 
     def download(self, package, suite=None):
         """Downloads a package; returns its row of the record."""
-        self.run("apt-get", "-q", "download", f"{package}/{suite}" if suite else package, cwd=self.debs)
-        found = sorted(self.debs.glob(f"{package}_*_{self.architecture}.deb"), key=lambda deb: deb.stat().st_mtime)
-        if not found:
-            raise Failure(f"apt-get downloaded no {package}; see {shown(self.log)}")
-        version = output_of(["dpkg-deb", "--field", found[-1], "Version"])
+        wanted = f"{package}/{suite}" if suite else package
+        offer = re.search(r"^'(\S+)' (\S+) (\d+) SHA256:(\w+)", self.output("apt-get", "download", "--print-uris", wanted), re.MULTILINE)
+        if not offer:
+            raise Failure(f"{self.mirror} has no package {wanted}; see {shown(self.log)}")
+        uri, name, size, checksum = offer.groups()
+        deb = self.debs / name
+        fetch.file(uri, deb, int(size), checksum, proxy=self._proxy())
+        version = output_of(["dpkg-deb", "--field", deb, "Version"])
         if version is None:
-            raise Failure(f"{shown(found[-1])} is not a package; remove it and run scripts/setup again")
-        return {"name": package, "version": version.strip(), "file": found[-1].name}
+            raise Failure(f"{shown(deb)} is not a package; remove it and run scripts/setup again")
+        return {"name": package, "version": version.strip(), "file": name}
+
+    def _proxy(self):
+        """Returns the proxy that apt is told to use, if it is."""
+        found = re.search(r'^Acquire::http::Proxy "(.+)";', self.output("apt-config", "dump"), re.MULTILINE)
+        return found and found[1]
 
     def output(self, *command):
         return output_of(command, env=self._environment) or ""
 
-    def run(self, *command, cwd=None):
+    def run(self, *command):
         with open(self.log, "ab") as log:
-            done = subprocess.run(
-                command, env=self._environment, cwd=cwd,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False)
+            status = run_watched(command, log, lambda: last_line(self.log), env=self._environment)
         # apt-get update only warns where an archive can't be reached.
         lines = self.log.read_text(errors="replace").splitlines()
         problems = [line for line in lines if line.startswith(("E: ", "W: Failed to fetch"))]
-        if done.returncode or problems:
-            why = problems[-1][3:] if problems else f"status {done.returncode}"
+        if status or problems:
+            why = problems[-1][3:] if problems else f"status {status}"
             raise Failure(f"{' '.join(command[:3])} failed ({why}); see {shown(self.log)}, and try again once the archive can be reached")
 
 
-def _unpack(deb, prefix):
-    """Returns the bytes of the first file in the package whose path starts so."""
+def _unpack(deb, prefix, suffix=""):
+    """Returns the bytes of the first file in the package whose path starts and ends so."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as unpacker:
         with tarfile.open(fileobj=unpacker.stdout, mode="r|") as members:
             for member in members:
-                if member.isfile() and member.name.lstrip("./").startswith(prefix):
+                if member.isfile() and member.name.lstrip("./").startswith(prefix) and member.name.endswith(suffix):
                     data = members.extractfile(member).read()
                     unpacker.kill()
                     return data
-    raise Failure(f"{shown(deb)} holds no {prefix}*; remove it and run scripts/setup again")
+    raise Failure(f"{shown(deb)} holds no {prefix}*{suffix}; remove it and run scripts/setup again")
 
 
 # --- the files made from them -------------------------------------------------
 
-def _bring_up_to_date(cache, record, name):
+def _bring_up_to_date(cache, record, name, build):
     if _is_current(cache, record, name):
         return
-    role, build = _recipe(name)
-    data = build(cache / "debs" / record["packages"][role]["file"])
+    data = build(cache, record)
     write_whole(cache / name, data)
     record["files"][name] = {"made_from": _inputs(record, name), "sha256": hashlib.sha256(data).hexdigest()}
     _write_record(cache, record)
-
-
-def _recipe(name):
-    """Returns the package that a file is made from, by its role, and what makes it."""
-    return {
-        KERNEL: ("kernel", _build_kernel),
-        RAMDISK: ("busybox", _build_ramdisk),
-        KERNEL_32: ("kernel-armhf", _build_kernel_32),
-        RAMDISK_32: ("busybox-armhf", _build_ramdisk),
-    }[name]
 
 
 def _is_current(cache, record, name):
@@ -223,23 +225,37 @@ def _is_current(cache, record, name):
 
 
 def _inputs(record, name):
-    role, build = _recipe(name)
-    file = record["packages"][role]["file"]
-    if build is not _build_ramdisk:
-        return file
+    if name == KERNEL:
+        return record["packages"]["kernel"]["file"]
+    if name == FIRMWARE:
+        return record["packages"]["firmware"]["file"]
+    if name == KERNEL_32:
+        return record["packages"]["kernel-armhf"]["file"]
     recipe = hashlib.sha256(INIT.read_bytes() + Path(__file__).read_bytes()).hexdigest()
-    return f"{file} {recipe}"
+    if name == RAMDISK_32:
+        return f"{record['packages']['busybox-armhf']['file']} {recipe}"
+    return f"{record['packages']['busybox']['file']} {record['packages']['kernel']['file']} {recipe}"
 
 
-def _build_kernel(deb):
-    return raw_image(_unpack(deb, "boot/vmlinuz-"))
+def _build_kernel(cache, record):
+    return raw_image(_unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
 
 
-def _build_kernel_32(deb):
-    data = _unpack(deb, "boot/vmlinuz-")
+def _build_kernel_32(cache, record):
+    data = _unpack(cache / "debs" / record["packages"]["kernel-armhf"]["file"], "boot/vmlinuz-")
     if data[0x24:0x28] != struct.pack("<I", 0x016F2818):
         raise Failure("the armhf kernel is not a zImage (no magic number at offset 0x24)")
     return data
+
+
+def _build_firmware(cache, record):
+    return _unpack(cache / "debs" / record["packages"]["firmware"]["file"], "usr/lib/u-boot/qemu_arm64/u-boot.bin")
+
+
+def _module(cache, record, name):
+    """Returns a driver of the kernel's, unpacked."""
+    data = _unpack(cache / "debs" / record["packages"]["kernel"]["file"], "lib/modules/", f"/{name}.ko.xz")
+    return lzma.decompress(data)
 
 
 def raw_image(data):
@@ -259,15 +275,25 @@ def raw_image(data):
     return data
 
 
-def _build_ramdisk(deb):
-    busybox = _unpack(deb, "bin/busybox")
+def _build_ramdisk(cache, record):
+    return _ramdisk(cache, record, "busybox", MODULES)
+
+
+def _build_ramdisk_32(cache, record):
+    return _ramdisk(cache, record, "busybox-armhf", ())
+
+
+def _ramdisk(cache, record, role, modules):
+    busybox = _unpack(cache / "debs" / record["packages"][role]["file"], "bin/busybox")
     archive = cpio.Archive()
-    for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root"):
+    for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root", "lib", "lib/modules"):
         archive.folder(folder)
     archive.file("bin/busybox", busybox, 0o755)
     archive.link("bin/sh", "busybox")
     # The kernel opens this before the first process can mount /dev.
     archive.character_device("dev/console", 5, 1)
+    for name in modules:
+        archive.file(f"lib/modules/{name}.ko", _module(cache, record, name))
     archive.file("init", INIT.read_bytes(), 0o755)
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:

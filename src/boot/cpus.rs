@@ -106,6 +106,7 @@ pub fn run(host: &Arc<Host>) -> ! {
             Event::Left(vm) => guests::ended(&vm),
             Event::Moved(vcpu, cpu) => hand_over(host, cpu, vcpu),
             Event::Command(line) => crate::console::run(&line),
+            Event::Halted(vm) => crate::debugger::halted(&vm),
         }
     }
 }

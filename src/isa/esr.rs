@@ -40,6 +40,18 @@ pub mod class {
     pub const DATA_ABORT: u64 = 0x24;
     /// A load or store of EL2 that failed.
     pub const DATA_ABORT_SAME: u64 = 0x25;
+    /// A breakpoint that EL0 or EL1 met.
+    pub const BREAKPOINT: u64 = 0x30;
+    /// A single step of EL0 or EL1.
+    pub const SOFTWARE_STEP: u64 = 0x32;
+    /// A watchpoint that EL0 or EL1 met.
+    pub const WATCHPOINT: u64 = 0x34;
+    /// BKPT in AArch32 state.
+    pub const BKPT: u64 = 0x38;
+    /// A vector catch in AArch32 state.
+    pub const VECTOR_CATCH: u64 = 0x3a;
+    /// BRK.
+    pub const BRK: u64 = 0x3c;
 }
 
 /// The value of an ESR_ELx.
@@ -260,7 +272,10 @@ pub fn describe_class(class: u64) -> &'static str {
         class::DATA_ABORT_SAME => "data abort",
         0x26 => "misaligned SP",
         0x2f => "SError",
-        0x3c => "BRK instruction",
+        class::BREAKPOINT => "breakpoint",
+        class::SOFTWARE_STEP => "single step",
+        class::WATCHPOINT => "watchpoint",
+        class::BRK => "BRK instruction",
         _ => "exception",
     }
 }

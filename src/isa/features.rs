@@ -289,6 +289,10 @@ impl IdRegs {
             }
             guest.set(rule.reg, value);
         }
+        guest.set(
+            IdReg::ID_AA64DFR0,
+            self.debug_for_guest(guest.get(IdReg::ID_AA64DFR0)),
+        );
         let mmfr0 = guest.get(IdReg::ID_AA64MMFR0);
         guest.set(IdReg::ID_AA64MMFR0, with_field(mmfr0, 0, 4, pa_range));
         if aarch32 {
@@ -296,6 +300,22 @@ impl IdRegs {
             guest.set(IdReg::ID_AA64PFR0, with_field(pfr0, 4, 4, 2));
         }
         guest
+    }
+}
+
+impl IdRegs {
+    /// Returns a guest's ID_AA64DFR0_EL1 where the CPU has more than 16 breakpoints, which is all that
+    /// a guest has. Those that match contexts are the last of the CPU's: as many of them as are not
+    /// among the first 16 are taken off, though one is the least that can be shown.
+    const fn debug_for_guest(&self, dfr0: u64) -> u64 {
+        const CTX_CMPS: u32 = 28;
+        let wide = self.get(IdReg::ID_AA64DFR1);
+        let (last, last_context) = (field(wide, 8, 8), field(wide, 24, 8));
+        if last < 16 {
+            return dfr0;
+        }
+        let left = last_context.saturating_sub(last - 15);
+        with_field(dfr0, CTX_CMPS, 4, if left < 15 { left } else { 15 })
     }
 }
 
@@ -470,6 +490,25 @@ mod tests {
         }
         assert_eq!(nibble(IdReg::ID_AA64MMFR0, 0), 2, "PARange is stage 2's");
         assert_ne!(nibble(IdReg::ID_AA64ISAR1, 4), 0, "APA is shown");
+    }
+
+    #[test]
+    fn of_many_breakpoints_a_guest_is_shown_sixteen() {
+        let mut host = IdRegs::ZERO;
+        host.set(IdReg::ID_AA64DFR0, 0xf0f0_f009);
+        for (wide, context) in [
+            (0, 0xf),
+            (0x0513_1300, 1),
+            (0x0313_1300, 0),
+            (0x3f1f_1f00, 15),
+        ] {
+            host.set(IdReg::ID_AA64DFR1, wide);
+            let guest = host.for_guest(0, false);
+            let dfr0 = guest.get(IdReg::ID_AA64DFR0);
+            assert_eq!(field(dfr0, 28, 4), context, "{wide:#x}");
+            assert_eq!((field(dfr0, 12, 4), field(dfr0, 20, 4)), (15, 15));
+            assert_eq!(guest.get(IdReg::ID_AA64DFR1), 0);
+        }
     }
 
     #[test]

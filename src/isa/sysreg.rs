@@ -60,8 +60,14 @@ pub enum Class {
     LoadOnly,
     /// Moved with the FP registers, when the guest first uses those.
     LazyFp,
+    /// As deferred, but in memory while debug is kept from the guest: MDSCR_EL1.
+    DebugControl,
     /// Moved with the breakpoints, when the guest first uses those.
     LazyDebug,
+    /// One of the breakpoints' registers, of which CPUs have different numbers.
+    Breakpoint,
+    /// One of the watchpoints' registers, likewise.
+    Watchpoint,
     /// Never on the CPU: accesses trap and find it here.
     MemoryOnly,
     /// Has no value of its own: computed from another register.

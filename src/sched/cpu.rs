@@ -9,7 +9,7 @@ use crate::{
     dev::gic::{CpuInterface, Interface, Taken},
     sync::SpinLock,
     vm::{
-        Ending, Vm,
+        Ending, Vm, debug,
         host::{Host, KICK, NUDGE},
         input,
         vcpu::{Exit, Vcpu},
@@ -49,6 +49,8 @@ pub enum Event {
     Moved(Box<Vcpu>, usize),
     /// A command was entered on the hypervisor's console.
     Command(String),
+    /// The last of the vCPUs of a VM that shall stand still does.
+    Halted(Arc<Vm>),
 }
 
 /// A physical CPU's part in running guests.
@@ -61,6 +63,10 @@ pub struct Cpu {
     resident: Option<usize>,
     last: usize,
     slice: u64,
+    /// Whether some vCPU here may have to be handed over to stand still.
+    parking: bool,
+    /// The count at which the turn before ended, or the sleep since.
+    left: u64,
 }
 
 impl Cpu {
@@ -73,7 +79,9 @@ impl Cpu {
             shares: Vec::new(),
             resident: None,
             last: 0,
+            parking: false,
             slice: (host.frequency / SLICES_PER_SECOND).max(1),
+            left: timer::count(),
         }
     }
 
@@ -88,6 +96,9 @@ impl Cpu {
             }
             if let Some((vcpu, cpu)) = self.let_go() {
                 return Event::Moved(vcpu, cpu);
+            }
+            if let Some(vm) = self.park() {
+                return Event::Halted(vm);
             }
             if let Some(command) = input::take_command() {
                 return Event::Command(command);
@@ -108,6 +119,7 @@ impl Cpu {
             // Whatever was rung for it before it had a home.
             let newest = self.vcpus.len() - 1;
             look_up(&mut self.vcpus, &mut self.shares, newest, false);
+            self.parking = true;
         }
     }
 
@@ -117,6 +129,7 @@ impl Cpu {
             if self.vcpus[n].vm().take_ring(self.vcpus[n].index()) {
                 let resident = self.resident == Some(n);
                 look_up(&mut self.vcpus, &mut self.shares, n, resident);
+                self.note_parking(n);
             }
         }
     }
@@ -129,6 +142,10 @@ impl Cpu {
                 .iter()
                 .position(|vcpu| vcpu.vm().ending().is_some())?;
             let vm = self.give_up(n).vm().clone();
+            // Those that stand still leave as all do.
+            for parked in vm.unpark(None) {
+                self.inbox.send(parked.vcpu);
+            }
             if vm.lose_vcpu() {
                 return Some(vm);
             }
@@ -143,7 +160,32 @@ impl Cpu {
             let cpu = vcpu.vm().take_move(vcpu.index())?;
             (cpu != here).then_some((n, cpu))
         })?;
-        Some((self.give_up(n), cpu))
+        let mut vcpu = self.give_up(n);
+        vcpu.evict_debug();
+        Some((vcpu, cpu))
+    }
+
+    /// Looks whether a vCPU for which somebody rang shall stand still.
+    fn note_parking(&mut self, n: usize) {
+        self.parking |= self.vcpus[n].vm().shall_park(self.vcpus[n].index());
+    }
+
+    /// Hands over a vCPU that shall stand still; returns its VM when all of it does.
+    fn park(&mut self) -> Option<Arc<Vm>> {
+        while self.parking {
+            let mut vcpus = self.vcpus.iter();
+            let Some(n) = vcpus.position(|vcpu| vcpu.vm().shall_park(vcpu.index())) else {
+                self.parking = false;
+                break;
+            };
+            let mut vcpu = self.give_up(n);
+            vcpu.evict_debug();
+            let vm = vcpu.vm().clone();
+            if vm.park(local::this().index, vcpu) {
+                return Some(vm);
+            }
+        }
+        None
     }
 
     /// Takes a vCPU out of care, its registers in memory.
@@ -161,19 +203,37 @@ impl Cpu {
         self.make_resident(n);
         self.last = n;
         let start = timer::count();
-        self.set_alarm(Some(start.saturating_add(self.slice)));
+        self.note_choice(n, start);
+        debug::settle(&mut self.vcpus, n, start);
+        let due = self.vcpus[n].debug_due();
+        self.set_alarm(Some(start.saturating_add(self.slice)), due);
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
-        let ran = timer::count().wrapping_sub(start);
-        vcpu.publish_stats(ran);
+        let el2 = start.wrapping_sub(self.left);
+        self.left = timer::count();
+        let ran = self.left.wrapping_sub(start);
+        vcpu.publish_stats(ran, el2);
         self.shares[n].charge(ran);
         match exit {
-            Exit::Interrupted => {}
+            // The bell may have been heard in the first tier already.
+            Exit::Interrupted => self.note_parking(n),
             Exit::Wait => self.shares[n].runnable = false,
             Exit::Off => self.turn_off(n),
             Exit::SystemOff => drop(self.vcpus[n].vm().end(Ending::Off)),
             Exit::SystemReset => drop(self.vcpus[n].vm().end(Ending::Reset)),
             Exit::Stopped(reason) => self.crash(n, reason),
+            Exit::Debug(_) => self.vcpus[n].vm().halt(),
+        }
+    }
+
+    /// Counts from whom time is stolen: all that could run but the one that does.
+    fn note_choice(&mut self, chosen: usize, now: u64) {
+        for (n, (vcpu, share)) in self.vcpus.iter_mut().zip(&self.shares).enumerate() {
+            if n == chosen {
+                vcpu.end_wait(now);
+            } else if share.runnable {
+                vcpu.pass_over(now);
+            }
         }
     }
 
@@ -224,11 +284,12 @@ impl Cpu {
     }
 
     /// Sets EL2's timer to the end of the slice, if others want to run, or to when the timer of
-    /// one that waits elsewhere than on the CPU will want it, whichever is first.
-    fn set_alarm(&self, slice_end: Option<u64>) {
+    /// one that waits elsewhere than on the CPU will want it, or to `due`, whichever is first.
+    fn set_alarm(&self, slice_end: Option<u64>, due: Option<u64>) {
         let others = self.shares.iter().filter(|share| share.runnable).count() > 1;
         let end = slice_end.filter(|_| others);
-        match self.next_deadline().into_iter().chain(end).min() {
+        let deadline = self.next_deadline();
+        match deadline.into_iter().chain(end).chain(due).min() {
             Some(when) => timer::start(when),
             None => timer::stop(),
         }
@@ -261,9 +322,10 @@ impl Cpu {
 
     /// Sleeps until there is something to do.
     fn idle(&mut self) {
-        self.set_alarm(None);
+        self.set_alarm(None, None);
         barrier::dsb_sy();
         barrier::wfi();
+        self.left = timer::count();
         self.take_interrupts();
     }
 

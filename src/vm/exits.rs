@@ -6,7 +6,9 @@
 #![expect(unsafe_code, reason = "the vectors find these by name")]
 
 use super::{
-    aarch32, bus, emulate, fault, psci,
+    aarch32, bus,
+    debug::Owner,
+    emulate, fault, psci,
     smccc::{self, Action, Facts},
     stats::Reason,
     system::{self, Detour},
@@ -117,6 +119,11 @@ fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
 pub(super) fn divert(vcpu: &mut Vcpu, esr: Esr, detour: Detour) -> Next {
     match detour {
         Detour::Refused(error) => blame(vcpu, esr, error),
+        Detour::Again => vcpu.leave(Exit::Interrupted),
+        Detour::LookUp => {
+            vcpu.skip(esr);
+            vcpu.leave(Exit::Interrupted)
+        }
         Detour::Clean => {
             vcpu.skip(esr);
             vcpu.clean_memory()
@@ -169,9 +176,29 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
             }
         }
         class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
-        _ => return aarch32::synchronous(vcpu, esr),
+        _ => return rare(vcpu, esr),
     }
     Next::resume(&mut vcpu.frame)
+}
+
+#[inline(never)]
+fn rare(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    match esr.class() {
+        class::BREAKPOINT
+        | class::SOFTWARE_STEP
+        | class::WATCHPOINT
+        | class::BKPT
+        | class::VECTOR_CATCH
+        | class::BRK
+            if vcpu.debug_owner() == Owner::Debugger =>
+        {
+            match vcpu.take_debug_exception(esr) {
+                Some(exit) => vcpu.leave(exit),
+                None => Next::resume(&mut vcpu.frame),
+            }
+        }
+        _ => aarch32::synchronous(vcpu, esr),
+    }
 }
 
 /// Answers an HVC or SMC by the SMC calling convention.

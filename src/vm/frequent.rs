@@ -73,7 +73,7 @@ pub(super) extern "C" fn guest_system_register(vcpu: &mut Vcpu, esr: u64) -> Nex
     match register {
         ICC_SGI1R_EL1 => return send_sgi(vcpu, esr, value),
         ACTLR_EL1 => vcpu.write_sys_reg(SysReg::ACTLR_EL1, value),
-        OSLAR_EL1 => vcpu.write_os_lock(value),
+        OSLAR_EL1 if vcpu.os_lock_stays(value) => {}
         // With TVM set memory was cleaned already, and until the caches are on that is enough.
         DC_ISW | DC_CSW | DC_CISW if vcpu.read_sys_reg(SysReg::RUN_HCR_EL2) & hcr::TVM != 0 => {}
         _ => return guest_synchronous(vcpu, esr.0),

@@ -32,6 +32,11 @@ impl Vcpu {
         self.take_exception(class::UNKNOWN, 0, None);
     }
 
+    /// Makes the guest take its own BRK or BKPT, which came to EL2 with `esr`.
+    pub fn inject_brk(&mut self, esr: Esr) {
+        self.take_exception(esr.class(), esr.immediate().into(), None);
+    }
+
     /// Makes the guest take a synchronous external abort for the access that exited with `esr`.
     pub fn inject_external_abort(&mut self, esr: Esr, address: u64) {
         let code = if esr.is_walk() {

@@ -10,6 +10,7 @@
 
 #![expect(unsafe_code, reason = "loads a guest's registers into the CPU")]
 
+mod numbered;
 mod on_cpu;
 mod place;
 mod report;
@@ -44,6 +45,8 @@ pub struct SysRegs {
     pc: u64,
     pstate: u64,
     state: State,
+    /// Whether MDSCR_EL1 stays in memory at load.
+    debug_withheld: bool,
     mode: HostMode,
 }
 
@@ -82,6 +85,7 @@ impl SysRegs {
             pc: 0,
             pstate: 0,
             state: State::in_memory(present),
+            debug_withheld: false,
             mode,
         };
         regs.set_start(0);
@@ -237,18 +241,23 @@ impl SysRegs {
         }
         self.restore(Group::Deferred);
         self.state.sysregs_loaded_on_cpu = true;
+        if !self.debug_withheld {
+            self.load_debug_control();
+        }
         let (pc, pstate) = (self.pc, self.pstate);
         self.set_pc(pc);
         self.set_pstate(pstate);
     }
 
-    /// Moves the registers back to memory. Those of FP and debug must not be loaded any more.
+    /// Moves the registers back to memory. Those of FP must not be loaded any more; the breakpoints
+    /// stay where they are.
     pub fn put(&mut self) {
-        debug_assert!(self.state.sysregs_loaded_on_cpu && !self.state.fp && !self.state.debug);
+        debug_assert!(self.state.sysregs_loaded_on_cpu && !self.state.fp);
         self.pc = self.pc();
         self.pstate = self.pstate();
         self.take_back_system_error();
         self.save(Group::Deferred);
+        self.put_debug_control();
         self.state.sysregs_loaded_on_cpu = false;
         if self.state.aarch32 {
             self.save(Group::Deferred32);
@@ -281,18 +290,67 @@ impl SysRegs {
         }
     }
 
+    #[inline(always)]
+    fn load_debug_control(&mut self) {
+        self.state.debug_control = true;
+        self.write(SysReg::MDSCR_EL1, self.regs[SysReg::MDSCR_EL1 as usize]);
+    }
+
+    #[inline(always)]
+    fn put_debug_control(&mut self) {
+        if self.state.debug_control {
+            self.regs[SysReg::MDSCR_EL1 as usize] = self.read(SysReg::MDSCR_EL1);
+            self.state.debug_control = false;
+        }
+    }
+
+    /// Sets whether the guest's MDSCR_EL1 is kept in memory even while the vCPU is loaded.
+    pub fn withhold_debug(&mut self, withheld: bool) {
+        self.debug_withheld = withheld;
+        if !self.state.sysregs_loaded_on_cpu {
+            return;
+        }
+        if withheld {
+            self.put_debug_control();
+        } else if !self.state.debug_control {
+            self.load_debug_control();
+        }
+    }
+
+    /// Sets the CPU's MDSCR_EL1 while the guest's own is withheld. The vCPU must be loaded.
+    pub fn set_debug_control(&mut self, value: u64) {
+        debug_assert!(self.state.sysregs_loaded_on_cpu && !self.state.debug_control);
+        // SAFETY: it concerns EL1 and EL0, where a vCPU is loaded; EL2 masks debug exceptions.
+        unsafe { on_cpu::write(SysReg::MDSCR_EL1, self.mode.vhe, value) }
+    }
+
     /// Moves the breakpoints and what goes with them to this CPU.
     pub fn load_debug(&mut self) {
         debug_assert!(self.state.sysregs_loaded_on_cpu && !self.state.debug);
         self.restore(Group::Debug);
+        numbered::restore(&self.regs, self.state.present);
         self.state.debug = true;
     }
 
-    /// Moves them back to memory.
+    /// Moves them back to memory. The vCPU may have been put before.
     pub fn put_debug(&mut self) {
         debug_assert!(self.state.debug);
         self.save(Group::Debug);
+        numbered::save(&mut self.regs, self.state.present);
         self.state.debug = false;
+    }
+
+    /// Puts a debugger's breakpoints into the CPU: `set` is given a file of all zeroes to fill. The
+    /// guest's own must be in memory.
+    pub fn load_foreign_debug(&self, set: impl FnOnce(&mut dyn FnMut(SysReg, u64))) {
+        debug_assert!(!self.state.debug);
+        let mut values = alloc::boxed::Box::new([0; COUNT]);
+        set(&mut |reg, value| values[reg as usize] = value);
+        if self.state.present.has(SysReg::DBGVCR32_EL2) {
+            // SAFETY: catches nothing.
+            unsafe { on_cpu::write(SysReg::DBGVCR32_EL2, self.mode.vhe, 0) }
+        }
+        numbered::restore(&values, self.state.present);
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! Trapped system registers and instructions: what the guest reads, and what a write does.
 
-use super::{setway, vcpu::Vcpu};
+use super::{debug::Access, setway, vcpu::Vcpu};
 use crate::{
     error::GuestError,
     isa::{encoding::Encoding, esr::Esr, sysreg::SysReg},
@@ -13,6 +13,10 @@ pub(super) enum Detour {
     Refused(GuestError),
     /// The access was done, and the guest's memory must be cleaned first.
     Clean,
+    /// The access was not done: the CPU's loop gives the guest what it needs to do it itself.
+    Again,
+    /// The access was done, and the CPU's loop must look at what changed.
+    LookUp,
 }
 
 impl From<GuestError> for Detour {
@@ -35,7 +39,6 @@ encodings! {
     OSDLR_EL1 = 2 0 1 3 4;
     DBGPRCR_EL1 = 2 0 1 4 4;
     DBGCLAIMSET_EL1 = 2 0 7 8 6;
-    DBGCLAIMCLR_EL1 = 2 0 7 9 6;
     DBGAUTHSTATUS_EL1 = 2 0 7 14 6;
     MDRAR_EL1 = 2 0 1 0 0;
     MDCCSR_EL0 = 2 3 0 1 0;
@@ -49,6 +52,9 @@ encodings! {
     DC_CISW = 1 0 7 14 2;
 }
 
+/// op0 of the debug registers.
+const DEBUG: u8 = 2;
+
 /// Does a trapped MRS, MSR or system instruction.
 ///
 /// # Errors
@@ -58,6 +64,9 @@ encodings! {
 pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), Detour> {
     let encoding = Encoding::from_iss(esr.system_register());
     let rt = esr.system_rt();
+    if encoding.op0 == DEBUG && vcpu.debug_access(encoding) == Access::Again {
+        return Err(Detour::Again);
+    }
     if esr.system_is_read() {
         let value = match vcpu.vm.ids.read(encoding) {
             Some(value) => value,
@@ -85,9 +94,10 @@ pub(super) fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
         _ => {}
     }
     match encoding {
-        // No debugger's channel, no claim tags beyond what all implement, no double lock.
+        // Nobody is at the other end of the channel, there is no double lock, no ROM table and no
+        // external debug; no power-down is emulated.
         MDCCSR_EL0 | DBGDTR_EL0 | DBGDTRRX_EL0 | OSDTRRX_EL1 | OSDTRTX_EL1 | OSECCR_EL1
-        | MDRAR_EL1 | OSDLR_EL1 | DBGPRCR_EL1 | DBGCLAIMCLR_EL1 | DBGAUTHSTATUS_EL1 => Ok(0),
+        | MDRAR_EL1 | OSDLR_EL1 | DBGPRCR_EL1 | DBGAUTHSTATUS_EL1 => Ok(0),
         // All eight claim tags are implemented.
         DBGCLAIMSET_EL1 => Ok(0xff),
         _ => undefined(vcpu, encoding, "read"),
@@ -102,6 +112,10 @@ pub(super) fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
 pub(super) fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), Detour> {
     match SysReg::from_encoding(encoding) {
         Some(SysReg::OSLSR_EL1) | None => {}
+        Some(SysReg::DBGCLAIMCLR_EL1) => {
+            vcpu.change_claim(|tags| tags & !value);
+            return Ok(());
+        }
         Some(SysReg::SCTLR_EL1) => return setway::write_sctlr(vcpu, value),
         Some(reg) if vcpu.vm.shown.is_guests(reg) => {
             vcpu.sysregs_mut().write_any(reg, value);
@@ -114,9 +128,11 @@ pub(super) fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(
         ICC_SGI0R_EL1 => vcpu.with_gic(|gic, here| gic.sgi0r(here, value)),
         ICC_ASGI1R_EL1 => vcpu.with_gic(|gic, here| gic.asgi1r(here, value)),
         ICC_DIR_EL1 => vcpu.with_gic(|gic, here| gic.dir(here, value)),
-        OSLAR_EL1 => vcpu.write_os_lock(value),
+        OSLAR_EL1 if vcpu.write_os_lock(value) => return Err(Detour::LookUp),
+        OSLAR_EL1 => {}
+        DBGCLAIMSET_EL1 => vcpu.change_claim(|tags| tags | value & 0xff),
         DBGDTR_EL0 | DBGDTRRX_EL0 | OSDTRRX_EL1 | OSDTRTX_EL1 | OSECCR_EL1 | OSDLR_EL1
-        | DBGPRCR_EL1 | DBGCLAIMSET_EL1 | DBGCLAIMCLR_EL1 => {}
+        | DBGPRCR_EL1 => {}
         DC_ISW | DC_CSW | DC_CISW => setway::maintained(vcpu)?,
         _ => _ = undefined(vcpu, encoding, "write")?,
     }
@@ -124,10 +140,10 @@ pub(super) fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(
 }
 
 impl Vcpu {
-    /// Writes OSLAR_EL1: OSLSR_EL1.OSLK follows; OSLM says that there is a lock.
-    #[inline(always)]
-    pub(super) fn write_os_lock(&mut self, value: u64) {
-        self.write_sys_reg(SysReg::OSLSR_EL1, 0x8 | (value & 1) << 1);
+    /// Sets or clears the guest's claim tags, which are in memory.
+    fn change_claim(&mut self, change: impl FnOnce(u64) -> u64) {
+        let tags = self.read_sys_reg(SysReg::DBGCLAIMCLR_EL1);
+        self.write_sys_reg(SysReg::DBGCLAIMCLR_EL1, change(tags));
     }
 }
 

@@ -1,6 +1,8 @@
 //! A guest's exits on the fake machine: everything between the vectors and the way back.
 
 mod aarch32;
+mod debug;
+mod debugger;
 mod ends;
 mod export;
 mod fixture;

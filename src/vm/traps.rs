@@ -135,18 +135,59 @@ register!(MPAM2_EL2 = 3 4 10 5 0);
 register!(PMCR_EL0 = 3 3 9 12 0);
 register!(OSLAR_EL1 = 2 0 1 0 4);
 
+/// Bits of HDFGRTR_EL2 and HDFGWTR_EL2: what of debug stays trapped even when MDCR_EL2.TDA is off.
+const DBGCLAIM: u64 = 1 << 5;
+const DBGAUTHSTATUS: u64 = 1 << 6;
+const OSECCR: u64 = 1 << 10;
+
+/// Bits of MDCR_EL2 that change with who has the debug registers.
+mod mdcr {
+    /// Accesses to debug registers are trapped, but for those of the OS lock and of the ROM table.
+    pub const TDA: u64 = 1 << 9;
+    /// Debug exceptions come to EL2, and all accesses to debug registers are trapped.
+    pub const TDE: u64 = 1 << 8;
+}
+
+/// What MDCR_EL2 does about a guest's debugging.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DebugTraps {
+    /// The guest's accesses come to EL2.
+    Closed,
+    /// The guest uses the breakpoints itself.
+    Open,
+    /// Its accesses and its debug exceptions come to EL2.
+    Routed,
+}
+
+/// Sets what this CPU does about debugging while a guest runs: one read and one write of MDCR_EL2.
+/// The OS lock (TDOSA) and the ROM table's address (TDRA) are trapped whatever it is.
+pub fn set_debug_traps(traps: DebugTraps) {
+    let set = match traps {
+        DebugTraps::Closed => mdcr::TDA,
+        DebugTraps::Open => 0,
+        DebugTraps::Routed => mdcr::TDA | mdcr::TDE,
+    };
+    let rest = regs::read::<MDCR_EL2>() & !(mdcr::TDA | mdcr::TDE);
+    // SAFETY: decides what of EL1 and EL0 is trapped; EL2 itself masks debug exceptions.
+    unsafe { regs::write::<MDCR_EL2>(rest | set) }
+}
+
 /// MDCR_EL2: debug, OS lock, PMU, profiling and trace registers trapped; the statistical profiler's
 /// and the trace buffer's owner is EL2 (E2PB and E2TB zero); all event counters are EL1's to have
 /// none of (HPMN = their number).
 fn mdcr(features: Features) -> u64 {
     const TPMCR: u64 = 1 << 5;
     const TPM: u64 = 1 << 6;
-    const TDA: u64 = 1 << 9;
     const TDOSA: u64 = 1 << 10;
     const TDRA: u64 = 1 << 11;
     const TPMS: u64 = 1 << 14;
     const TTRF: u64 = 1 << 19;
-    let mut mdcr = TDA | TDOSA | TDRA;
+    const TDCC: u64 = 1 << 27;
+    let mut mdcr = mdcr::TDA | TDOSA | TDRA;
+    if features.has(Features::FGT) {
+        // The channel to an external debugger stays trapped even when TDA is off.
+        mdcr |= TDCC;
+    }
     if features.has(Features::PMU) {
         mdcr |= TPMCR | TPM | field(regs::read::<PMCR_EL0>(), 11, 5);
     }
@@ -189,8 +230,8 @@ pub fn configure_cpu(mode: HostMode) {
             regs::write::<HFGRTR_EL2>(0);
             regs::write::<HFGWTR_EL2>(0);
             regs::write::<HFGITR_EL2>(0);
-            regs::write::<HDFGRTR_EL2>(0);
-            regs::write::<HDFGWTR_EL2>(0);
+            regs::write::<HDFGRTR_EL2>(DBGCLAIM | DBGAUTHSTATUS | OSECCR);
+            regs::write::<HDFGWTR_EL2>(DBGCLAIM | OSECCR);
             if features.has(Features::AMU) {
                 regs::write::<HAFGRTR_EL2>(0);
             }

@@ -4,9 +4,11 @@
 
 use super::{
     Vm,
+    debug::{Debug, session::Stop},
     gic::{Here, HostLists, on_lists},
     host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER},
     memory::Cleaning,
+    pvtime::PassedOver,
     smccc::Start,
     stats::{REASONS, Reason},
     sysregs::{HostMode, SysRegs},
@@ -37,6 +39,8 @@ pub enum Exit {
     SystemReset,
     /// The VM can't go on; why.
     Stopped(&'static str),
+    /// The debugger that is attached wanted it to stop.
+    Debug(Stop),
 }
 
 /// One vCPU. The CPU that runs it has it to itself.
@@ -46,10 +50,14 @@ pub struct Vcpu {
     pub(super) frame: Frame,
     regs: SysRegs,
     pub(super) fp: FpRegs,
+    /// Its part in who has the debug registers.
+    pub(super) debug: Debug,
     exit: Exit,
     /// Whether other vCPUs are in the care of the CPU it is loaded on.
     pub(super) shares_cpu: bool,
     exits: [u64; REASONS],
+    /// Since when it could run and another does.
+    pub(super) passed_over: PassedOver,
     /// How far the guest's memory has been cleaned, while it waits for that.
     pub(super) cleaning: Option<Cleaning>,
     /// The virtual interrupt interface of the CPU it was last loaded on.
@@ -79,10 +87,12 @@ impl Vcpu {
             frame: Frame::ZERO,
             regs: Self::registers(vm, index),
             fp: FpRegs::ZERO,
+            debug: Debug::new(),
             exit: Exit::Interrupted,
             cleaning: None,
             shares_cpu: true,
             exits: [0; REASONS],
+            passed_over: PassedOver::default(),
             lists: HostLists::probe(vm.host.gic),
             index,
             vm: vm.clone(),
@@ -111,6 +121,7 @@ impl Vcpu {
         self.frame = Frame::ZERO;
         self.regs = Self::registers(&self.vm, self.index);
         self.fp = FpRegs::ZERO;
+        self.debug = self.debug.at_reset();
         self.vm.gic.lock().reset_interface(self.index);
         let [x1, x2] = start.rest;
         for (n, value) in (0..).zip([start.context, x1, x2]) {
@@ -165,7 +176,9 @@ impl Vcpu {
         drop(gic);
         // Before the timers' lines can rise again with their registers.
         self.vm.host.set_private_active(in_flight, true);
+        self.decide_debug();
         self.regs.load();
+        self.resume_debug();
         self.vm.kick(kicks);
     }
 
@@ -177,6 +190,7 @@ impl Vcpu {
             self.trap_fp(true);
         }
         self.regs.put();
+        self.suspend_debug();
         let mut gic = self.vm.gic.lock();
         // A timer interrupt that the guest took back by moving the deadline must not come.
         for (control, intid) in [
@@ -291,10 +305,10 @@ impl Vcpu {
         self.exits[reason as usize] = self.exits[reason as usize].wrapping_add(1);
     }
 
-    /// Publishes the counts, and that the vCPU ran for so long.
-    pub fn publish_stats(&self, ran: u64) {
+    /// Publishes the counts, and that the vCPU ran for so long, after EL2 did for so long.
+    pub fn publish_stats(&self, ran: u64, el2: u64) {
         if let Some(stats) = self.vm.stats().get(self.index) {
-            stats.publish(&self.exits, ran);
+            stats.publish(&self.exits, ran, el2);
         }
     }
 

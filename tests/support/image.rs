@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::{Bundle, Scratch};
+
 const TARGET: &str = "aarch64-unknown-none-softfloat";
 const TARGET_32: &str = "armv7a-none-eabi";
 
@@ -125,6 +127,30 @@ pub fn board(folder: &Path, name: &str, board: &str, bundle: &[u8], more: &[&str
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     succeed(&mut command).unwrap_or_else(|why| panic!("no image for {board}: {why}"));
     PathBuf::from(output)
+}
+
+/// Builds a Linux program of `tests/data`, which is one file and uses no library, and returns a ramdisk
+/// of which it is the first process.
+///
+/// # Panics
+///
+/// Panics where it can't be built.
+pub fn linux_init(source: &str) -> Vec<u8> {
+    let folder = Scratch::folder("init");
+    let output = folder.path().join("init");
+    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command
+        .args(["--edition", "2024", "--target", TARGET])
+        .args(["-O", "-C", "panic=abort", "-C", "relocation-model=static"])
+        .args(["-C", "link-arg=--image-base=0x400000", "-o"])
+        .arg(&output)
+        .arg(super::root().join("tests/data").join(source));
+    succeed(&mut command).unwrap_or_else(|why| panic!("{source}: {why}"));
+    let program = std::fs::read(output).expect("was made");
+    let mut archive = Bundle::new().file("init", program).archive();
+    // The mode is the second field after the magic number: a program, not a plain file.
+    archive[14..22].copy_from_slice(b"000081ed");
+    archive
 }
 
 fn given(variable: &str) -> Option<PathBuf> {

@@ -8,7 +8,7 @@ macro_rules! rows {
             /// Instruction fault status.
             IFSR32_EL2   3 4  5  0 1 Deferred32 _ AARCH32_EL1 0           0xffff_ffff_0000_0000 0 _ rw;
             /// Vector catch.
-            DBGVCR32_EL2 2 4  0  7 0 Deferred32 _ AARCH32_EL1 0           0xffff_ffff_0000_0000 0 _ rw;
+            DBGVCR32_EL2 2 4  0  7 0 LazyDebug  _ AARCH32_EL1 0           0xffff_ffff_0000_0000 0 _ rw;
             /// Saved program status of Abort mode.
             SPSR_abt     3 4  4  3 1 Deferred32 _ AARCH32_EL1 0           0xffff_ffff_0000_0000 0 _ [74];
             /// Saved program status of Undefined mode.

@@ -3,10 +3,7 @@
 use super::{Class, SysReg};
 use crate::{
     bits::field,
-    isa::{
-        encoding::Encoding,
-        features::{Features, IdReg, IdRegs},
-    },
+    isa::features::{Features, IdReg, IdRegs},
 };
 
 /// What decides which registers of the table exist.
@@ -29,13 +26,16 @@ impl Present {
         watchpoints: 16,
     };
 
-    /// Reads it from ID registers: a CPU's, or those a guest is shown.
+    /// Reads it from ID registers: a CPU's, or those a guest is shown. Of breakpoints and
+    /// watchpoints the first 16 count: those beyond need MDSELR_EL1, which no guest has and
+    /// MDCR_EL2.EBWE = 0 turns off.
     pub const fn from_ids(ids: &IdRegs) -> Self {
         let dfr0 = ids.get(IdReg::ID_AA64DFR0);
+        let wide = ids.get(IdReg::ID_AA64DFR1);
         Self {
             features: ids.features(),
-            breakpoints: field(dfr0, 12, 4) as u8 + 1,
-            watchpoints: field(dfr0, 20, 4) as u8 + 1,
+            breakpoints: counted(field(dfr0, 12, 4), field(wide, 8, 8)),
+            watchpoints: counted(field(dfr0, 20, 4), field(wide, 16, 8)),
         }
     }
 
@@ -56,27 +56,10 @@ impl Present {
     pub const fn has(self, reg: SysReg) -> bool {
         self.features.has(reg.features())
             && match reg.class() {
-                Class::LazyDebug => self.has_numbered(reg),
+                Class::Breakpoint => self.breakpoints > number(reg),
+                Class::Watchpoint => self.watchpoints > number(reg),
                 _ => true,
             }
-    }
-
-    const fn has_numbered(self, reg: SysReg) -> bool {
-        match super::ENCODINGS[reg as usize] {
-            Encoding {
-                crn: 0,
-                crm,
-                op2: 4 | 5,
-                ..
-            } => crm < self.breakpoints,
-            Encoding {
-                crn: 0,
-                crm,
-                op2: 6 | 7,
-                ..
-            } => crm < self.watchpoints,
-            _ => true,
-        }
     }
 
     /// Returns whether a guest that is shown this may use the register by its encoding. EL2's
@@ -85,4 +68,18 @@ impl Present {
         let of_el2 = super::ENCODINGS[reg as usize].op1 >= 4;
         self.has(reg) && (!of_el2 || self.features.has(Features::EL2))
     }
+}
+
+/// Returns the number of a breakpoint's or watchpoint's register.
+#[inline(always)]
+const fn number(reg: SysReg) -> u8 {
+    super::ENCODINGS[reg as usize].crm
+}
+
+/// Returns how many breakpoints or watchpoints there are, at most 16, by the fields of
+/// ID_AA64DFR0_EL1 and of ID_AA64DFR1_EL1: each one less than there are, and where the wide one is
+/// not zero, it holds (Arm ARM, D24.2, "ID_AA64DFR1_EL1").
+const fn counted(narrow: u64, wide: u64) -> u8 {
+    let last = if wide == 0 { narrow } else { wide };
+    if last < 16 { last as u8 + 1 } else { 16 }
 }

@@ -119,3 +119,25 @@ fn a_register_is_there_with_its_features_and_its_number() {
     assert!(bare.has(SysReg::SP_EL1) && !bare.is_guests(SysReg::SP_EL1));
     assert!(few.is_guests(SysReg::SP_EL1) && few.is_guests(SysReg::HCR_EL2));
 }
+
+/// The wide fields of ID_AA64DFR1_EL1 come before the narrow ones, and 16 is the most.
+#[test]
+fn breakpoints_are_counted_in_the_wide_field_too() {
+    use crate::isa::features::{IdReg, IdRegs};
+    for (dfr0, dfr1, breakpoints, watchpoints) in [
+        (0x0030_5000, 0, 6, 4),
+        (0x00f0_f000, 0, 16, 16),
+        (0x00f0_f000, 0x1f_1300, 16, 16),
+        (0x00f0_f000, 0x08_0900, 10, 9),
+    ] {
+        let mut ids = IdRegs::ZERO;
+        ids.set(IdReg::ID_AA64DFR0, dfr0);
+        ids.set(IdReg::ID_AA64DFR1, dfr1);
+        let present = Present::from_ids(&ids);
+        assert_eq!(
+            (present.breakpoints, present.watchpoints),
+            (breakpoints, watchpoints),
+            "{dfr0:#x} {dfr1:#x}"
+        );
+    }
+}

@@ -13,6 +13,7 @@ use crate::{
         },
     },
     vm::{
+        debug::Access,
         system::{self, Detour},
         vcpu::Vcpu,
     },
@@ -53,6 +54,9 @@ fn word(vcpu: &mut Vcpu, esr: Esr, coproc: u8) -> Result<(), Detour> {
         opc2: field(esr.0, 17, 3) as u8,
     };
     let twin = find(vcpu, name)?;
+    if asks_for_debug(vcpu, twin) {
+        return Err(Detour::Again);
+    }
     if esr.system_is_read() {
         let value = read(vcpu, twin)?;
         set(vcpu, esr.system_rt(), value);
@@ -78,6 +82,18 @@ fn pair(vcpu: &mut Vcpu, esr: Esr, coproc: u8) -> Result<(), Detour> {
     }
     let value = get(vcpu, low) | get(vcpu, high) << 32;
     write(vcpu, twin, value)
+}
+
+/// Returns whether the guest is to have the debug registers for this access, and to do it itself.
+fn asks_for_debug(vcpu: &mut Vcpu, twin: Twin) -> bool {
+    /// op0 of the debug registers.
+    const DEBUG: u8 = 2;
+    let encoding = match twin {
+        Twin::Row(reg, _) => reg.info().encoding,
+        Twin::Encoded(encoding) => encoding,
+        _ => return false,
+    };
+    encoding.op0 == DEBUG && vcpu.debug_access(encoding) == Access::Again
 }
 
 fn find(vcpu: &Vcpu, name: Name) -> Result<Twin, GuestError> {
@@ -147,7 +163,9 @@ fn write(vcpu: &mut Vcpu, twin: Twin, value: u64) -> Result<(), Detour> {
         Twin::Encoded(encoding) => system::write(vcpu, encoding, value),
         Twin::Zero => Ok(()),
         Twin::OsLock => {
-            vcpu.write_os_lock(u64::from(value == OS_LOCK_KEY));
+            if vcpu.write_os_lock(u64::from(value == OS_LOCK_KEY)) {
+                return Err(Detour::LookUp);
+            }
             Ok(())
         }
         Twin::Id(_) | Twin::DebugId | Twin::DebugStatus => Err(GuestError::Undefined.into()),

@@ -19,7 +19,7 @@ pub(super) enum Group {
     Deferred32,
     /// With the FP registers.
     Fp,
-    /// With the breakpoints.
+    /// With the breakpoints, which [`numbered`](super::numbered) moves.
     Debug,
 }
 

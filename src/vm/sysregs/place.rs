@@ -28,7 +28,9 @@ pub struct State {
     pub aarch32: bool,
     /// Its FP registers are loaded.
     pub fp: bool,
-    /// Its breakpoints are loaded.
+    /// Its MDSCR_EL1 is loaded.
+    pub debug_control: bool,
+    /// Its breakpoints are on the CPU: perhaps still, after it was put.
     pub debug: bool,
     /// The registers it has.
     pub present: Present,
@@ -41,6 +43,7 @@ impl State {
             sysregs_loaded_on_cpu: false,
             aarch32: false,
             fp: false,
+            debug_control: false,
             debug: false,
             present,
         }
@@ -60,7 +63,8 @@ pub const fn locate(reg: SysReg, state: &State) -> Location {
         Class::Deferred | Class::Timer => state.sysregs_loaded_on_cpu,
         Class::Deferred32 => state.aarch32,
         Class::LazyFp => state.fp,
-        Class::LazyDebug => state.debug,
+        Class::DebugControl => state.debug_control,
+        Class::LazyDebug | Class::Breakpoint | Class::Watchpoint => state.debug,
         Class::Immediate | Class::MemoryOnly => false,
         Class::LoadOnly if state.sysregs_loaded_on_cpu => return Location::MemoryAndCpu,
         Class::LoadOnly => false,

@@ -39,9 +39,11 @@ enum Travels {
 
 fn travels(class: Class) -> Travels {
     match class {
-        Class::Deferred | Class::Deferred32 | Class::Timer => Travels::WithTheVcpu,
+        Class::Deferred | Class::Deferred32 | Class::Timer | Class::DebugControl => {
+            Travels::WithTheVcpu
+        }
         Class::LazyFp => Travels::WithFp,
-        Class::LazyDebug => Travels::WithDebug,
+        Class::LazyDebug | Class::Breakpoint | Class::Watchpoint => Travels::WithDebug,
         Class::Immediate | Class::LoadOnly | Class::MemoryOnly | Class::View => Travels::Never,
     }
 }
@@ -133,7 +135,11 @@ fn groups_come_and_go_by_themselves() {
     let mut file = registers(false, Present::ALL);
     file.load();
     fake::with(|cpu| cpu.log.clear());
-    for reg in [SysReg::DBGBVR3_EL1, SysReg::MDSCR_EL1, SysReg::FPEXC32_EL2] {
+    for reg in [
+        SysReg::DBGBVR3_EL1,
+        SysReg::MDCCINT_EL1,
+        SysReg::FPEXC32_EL2,
+    ] {
         file.write(reg, 5);
         assert_eq!(file.read(reg), 5);
     }

@@ -95,6 +95,8 @@ pub struct Build {
     pub vhe: bool,
     /// The CPUs have nothing optional.
     pub plain: bool,
+    /// The CPUs have FEAT_FGT.
+    pub fgt: bool,
     /// vCPUs of the VM.
     pub cpus: u8,
     /// The size of the VM's RAM, which starts at the machine's.
@@ -107,6 +109,7 @@ pub struct Build {
 pub const USUAL: Build = Build {
     vhe: false,
     plain: false,
+    fgt: false,
     cpus: 1,
     ram: RAM,
     aarch32: false,
@@ -358,6 +361,10 @@ fn set_up(cpu: &mut Fake, build: Build) {
         let iss = IdReg::ID_AA64PFR0.encoding().iss();
         let pfr0 = cpu.regs.get(&iss).copied().unwrap_or(0);
         cpu.regs.insert(iss, pfr0 & !0xff | 0x22);
+    }
+    if build.fgt {
+        let mmfr0 = IdReg::ID_AA64MMFR0.encoding().iss();
+        *cpu.regs.entry(mmfr0).or_default() |= 1 << 56;
     }
     // Five bits of priority, five of preemption.
     let vtr = 4 << 29 | 4 << 26 | u64::from(LISTS - 1);

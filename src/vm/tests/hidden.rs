@@ -54,13 +54,20 @@ const fn bits<const N: usize>(numbers: [u32; N]) -> u64 {
 }
 
 /// What holds in both host modes: Arm ARM, D24.2, by register.
-const HIDDEN: [(&str, Guard); 27] = [
+const HIDDEN: [(&str, Guard); 31] = [
     ("PMU: TPM, TPMCR", Set(MDCR_EL2, bits([6, 5]))),
     ("profiling: TPMS", Set(MDCR_EL2, bits([14]))),
     ("profiling buffer: E2PB", Clear(MDCR_EL2, bits([12, 13]))),
     ("trace filter: TTRF", Set(MDCR_EL2, bits([19]))),
     ("trace buffer: E2TB", Clear(MDCR_EL2, bits([24, 25]))),
     ("debug: TDA, TDOSA, TDRA", Set(MDCR_EL2, bits([9, 10, 11]))),
+    ("debug channel: TDCC", Set(MDCR_EL2, bits([27]))),
+    ("reads of claim tags", Set(HDFGRTR_EL2, bits([5, 6, 10]))),
+    ("writes of claim tags", Set(HDFGWTR_EL2, bits([5, 10]))),
+    (
+        "more than 16 breakpoints: EBWE",
+        Clear(MDCR_EL2, bits([43])),
+    ),
     ("activity monitors: TAM", Set(CPTR_EL2, bits([30]))),
     ("LORegions: TLOR", Set(HCR_EL2, bits([35]))),
     ("error records: TERR", Set(HCR_EL2, bits([36]))),

@@ -27,7 +27,9 @@ fn write(guest: &mut Guest, encoding: Encoding, value: u64) -> bool {
     guest.set_pc(PC);
     guest.set_x(3, value);
     let next = guest.msr(encoding, 3);
-    assert_eq!(next, Next::resume(&mut guest.vcpu.frame));
+    // Who has the debug registers changes with the lock: the CPU's loop sees to that.
+    let leaves = encoding == OSLAR && guest.pc() != PC;
+    assert!(leaves || next == Next::resume(&mut guest.vcpu.frame));
     assert_eq!(guest.vcpu.x(3), value);
     guest.pc() == PC + 4
 }

@@ -11,6 +11,7 @@ pub mod gic;
 pub mod irq;
 pub mod mmio;
 pub mod mmu;
+pub mod points;
 pub mod run;
 pub mod smccc;
 pub mod sysreg;

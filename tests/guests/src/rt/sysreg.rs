@@ -41,3 +41,9 @@ pub fn sync() {
 pub const fn field(value: u64, lsb: u32, width: u32) -> u64 {
     (value >> lsb) & ((1 << width) - 1)
 }
+
+/// Waits for an interrupt, masked or not.
+pub fn wait_for_interrupt() {
+    // SAFETY: waits.
+    unsafe { asm!("dsb sy", "wfi", options(nostack)) };
+}

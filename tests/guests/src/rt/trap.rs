@@ -14,6 +14,16 @@ pub const EC_UNKNOWN: u64 = 0;
 pub const EC_INSTRUCTION_ABORT: u64 = 0x21;
 /// ESR.EC: a data abort of this exception level.
 pub const EC_DATA_ABORT: u64 = 0x25;
+/// ESR.EC: SVC.
+pub const EC_SVC: u64 = 0x15;
+/// ESR.EC: a breakpoint, at this exception level.
+pub const EC_BREAKPOINT: u64 = 0x31;
+/// ESR.EC: a single step, at this exception level.
+pub const EC_STEP: u64 = 0x33;
+/// ESR.EC: a watchpoint, at this exception level.
+pub const EC_WATCHPOINT: u64 = 0x35;
+/// ESR.EC: BRK.
+pub const EC_BRK: u64 = 0x3c;
 /// ESR.ISS.DFSC: a synchronous external abort, not on a table walk.
 pub const EXTERNAL_ABORT: u64 = 0x10;
 /// ESR.ISS.DFSC: an alignment fault.
@@ -59,11 +69,45 @@ impl Fault {
     }
 }
 
+/// How a program goes on after an exception.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Onward {
+    /// With the instruction after the one that took it.
+    Skip,
+    /// By one instruction, debug exceptions unmasked.
+    Step,
+    /// As it was, debug exceptions masked.
+    Masked,
+}
+
+/// PSTATE.D: debug exceptions are masked.
+const PSTATE_D: u64 = 1 << 9;
+/// PSTATE.SS: one instruction is done before the step is over.
+const PSTATE_SS: u64 = 1 << 21;
+
 /// A value that handlers and the interrupted program share.
 struct Shared(UnsafeCell<Option<Fault>>);
 
 // SAFETY: one CPU; the exception handler writes it while the program stands still.
 unsafe impl Sync for Shared {}
+
+/// Who decides how the program goes on.
+struct Observer(UnsafeCell<Option<fn(Fault) -> Onward>>);
+
+// SAFETY: one CPU; it is written while no exception is expected.
+unsafe impl Sync for Observer {}
+
+impl Observer {
+    fn set(&self, observer: Option<fn(Fault) -> Onward>) {
+        // SAFETY: see `Sync`.
+        unsafe { self.0.get().write_volatile(observer) }
+    }
+
+    fn get(&self) -> Option<fn(Fault) -> Onward> {
+        // SAFETY: as for `set`.
+        unsafe { self.0.get().read_volatile() }
+    }
+}
 
 impl Shared {
     fn put(&self, fault: Option<Fault>) {
@@ -80,6 +124,7 @@ impl Shared {
 static CAUGHT: Shared = Shared(UnsafeCell::new(None));
 static UNEXPECTED: Shared = Shared(UnsafeCell::new(None));
 static CATCHING: AtomicBool = AtomicBool::new(false);
+static OBSERVER: Observer = Observer(UnsafeCell::new(None));
 static GUARD: AtomicU64 = AtomicU64::new(0);
 
 global_asm!(
@@ -107,6 +152,14 @@ pub fn catch(f: impl FnOnce()) -> Option<Fault> {
     CAUGHT.get()
 }
 
+/// Runs a function of whose synchronous exceptions each goes to `observer`, which decides how to
+/// go on.
+pub fn observe(observer: fn(Fault) -> Onward, f: impl FnOnce()) {
+    OBSERVER.set(Some(observer));
+    f();
+    OBSERVER.set(None);
+}
+
 /// Runs a function to its end; an unexpected exception ends it early and is returned.
 pub fn guard<R>(f: fn() -> R) -> Result<R, Fault> {
     struct Call<R> {
@@ -123,6 +176,7 @@ pub fn guard<R>(f: fn() -> R) -> Result<R, Fault> {
     // running destructors: the programs of this package have none that matter.
     unsafe { guest_guarded(run::<R>, (&raw mut call).cast()) };
     CATCHING.store(false, Relaxed);
+    OBSERVER.set(None);
     call.result.ok_or_else(|| {
         UNEXPECTED.get().unwrap_or(Fault {
             esr: 0,
@@ -135,6 +189,10 @@ pub fn guard<R>(f: fn() -> R) -> Result<R, Fault> {
 extern "C" fn exception(vector: u64, frame: &mut Frame) {
     match vector {
         5 => irq::dispatch(),
+        4 if OBSERVER.get().is_some() => {
+            let onward = OBSERVER.get().map(|observer| observer(syndrome(frame)));
+            go_on(frame, onward.unwrap_or(Onward::Skip));
+        }
         4 if CATCHING.load(Relaxed) => {
             let fault = syndrome(frame);
             CAUGHT.put(Some(fault));
@@ -146,6 +204,15 @@ extern "C" fn exception(vector: u64, frame: &mut Frame) {
             };
         }
         _ => recover(vector, frame),
+    }
+}
+
+fn go_on(frame: &mut Frame, onward: Onward) {
+    frame.spsr &= !PSTATE_SS;
+    match onward {
+        Onward::Skip => frame.elr += 4,
+        Onward::Step => frame.spsr = frame.spsr & !PSTATE_D | PSTATE_SS,
+        Onward::Masked => frame.spsr |= PSTATE_D,
     }
 }
 
