@@ -64,7 +64,7 @@ def _sum(data):
 
 def _download():
     guests.need_apt("the Raspberry Pi's boot files come from Debian's archive")
-    apt = guests.Apt(cache_dir(), "main non-free-firmware")
+    apt = guests.Apt(cache_dir(), "arm64", "main non-free-firmware")
     print(f"setup: fetching a Raspberry Pi's boot files from {apt.mirror} into {shown(folder())}", flush=True)
     apt.run("apt-get", "-q", "update")
     firmware = apt.download(FIRMWARE_PACKAGE)

@@ -28,7 +28,7 @@ use crate::{
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use crashes::Crashes;
-use make::{ThisMachine, make_vm, refuse_unsupported};
+use make::{ThisMachine, check_state, make_vm};
 
 /// Reads what VMs there are; says what is wrong with those that can't be had.
 pub fn bundle(board: &Board) -> Result<Config<'static>, Refusal> {
@@ -276,7 +276,7 @@ impl Guests {
         let vmid = self.free_vmid()?;
         let config = &self.config.vms[number];
         config.check_machine(cpus::online() as u32, self.frames.free_bytes())?;
-        refuse_unsupported(config)?;
+        check_state(config, &self.host)?;
         let online = cpus::online();
         if config.cpus as usize > online {
             log::info!(

@@ -109,6 +109,8 @@ pub struct Start {
     pub entry: u64,
     /// What x0 holds.
     pub context: u64,
+    /// What x1 and x2 hold: not for a caller of PSCI to say, but for the boot protocol of AArch32.
+    pub rest: [u64; 2],
 }
 
 /// Answers the functions whose answer is always the same, for the shortest way through EL2.
@@ -251,7 +253,11 @@ fn start(entry: u64, context: u64, facts: &Facts) -> Result<Start, Error> {
     let aligned = thumb || field(entry, 0, 2) == 0;
     let size = if thumb { 2 } else { 4 };
     if aligned && (facts.in_memory)(entry & !1, size) {
-        Ok(Start { entry, context })
+        Ok(Start {
+            entry,
+            context,
+            rest: [0; 2],
+        })
     } else {
         Err(Error::InvalidAddress)
     }

@@ -90,6 +90,7 @@ fn a_32_bit_call_takes_the_low_halves() {
     let start = Start {
         entry: 0x4000_0000,
         context: 7,
+        rest: [0; 2],
     };
     let target = Affinity::new(0, 0, 1, 2);
     assert_eq!(ask(psci::CPU_ON, args), Action::CpuOn { target, start });
@@ -135,6 +136,7 @@ fn a_cpu_is_turned_on_by_its_whole_affinity() {
     let start = Start {
         entry: 0x4008_0000,
         context: u64::MAX,
+        rest: [0; 2],
     };
     assert_eq!(
         ask(psci::CPU_ON_64, [0x3_0002_0100, 0x4008_0000, u64::MAX]),
@@ -193,6 +195,7 @@ fn suspend_is_standby_or_a_new_start() {
         let start = Start {
             entry: 0x4000_0000,
             context: 3,
+            rest: [0; 2],
         };
         assert_eq!(
             ask(function, [1 << 16, 0x4000_0000, 3]),
@@ -318,6 +321,7 @@ fn a_system_is_suspended_to_where_it_can_start() {
         let start = Start {
             entry: 0x4000_0010,
             context: 9,
+            rest: [0; 2],
         };
         let action = ask(function, [0x4000_0010, 9, 0]);
         assert_eq!(action, Action::SystemSuspend(start));
