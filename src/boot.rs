@@ -58,7 +58,8 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let entropy = entropy::Source::new(&board.chosen.rng_seed, host.entropy);
     let time = devices::time_at_count_0(&board)?;
     let power = devices::power(&board)?;
-    guests::start(config, &host, frames, entropy, power, time)?;
+    let front = arguments.console.map(Into::into);
+    guests::start(config, &host, frames, entropy, power, time, front)?;
     console::enable_input();
     cpus::run(&host)
 }

@@ -163,7 +163,10 @@ fn resolve<'a>(archive: &Archive<'a>, name: String, vm: VmTable) -> Result<Vm<'a
 fn names(archive: &Archive<'_>) -> String {
     const SHOWN: usize = 16;
     let files = archive.files();
-    let shown: Vec<&str> = files.iter().take(SHOWN).map(|file| file.name).collect();
+    let shown = files.iter().take(SHOWN);
+    let shown: Vec<_> = shown
+        .map(|file| format!("{}", file.name.escape_debug()))
+        .collect();
     match files.len() {
         0 => String::from("no files"),
         1..=SHOWN => shown.join(", "),

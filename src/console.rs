@@ -129,7 +129,7 @@ fn vms() {
 fn stats() {
     let vms = guests::running();
     ask_for_news(&vms);
-    print(format_args!("{:<16} vCPU  run ms", "VM"));
+    print(format_args!("{:<16} vCPU  run ms  EL2 ms wait ms", "VM"));
     for name in NAMES {
         print(format_args!(" {name:>11}"));
     }
@@ -137,8 +137,14 @@ fn stats() {
     for vm in &vms {
         for (index, stats) in vm.stats().iter().enumerate() {
             let reading = stats.read();
-            let ms = u128::from(reading.run) * 1000 / u128::from(vm.host.frequency);
-            print(format_args!("{:<16} {index:>4} {ms:>7}", vm.name));
+            let ms = |counts| u128::from(counts) * 1000 / u128::from(vm.host.frequency);
+            print(format_args!(
+                "{:<16} {index:>4} {:>7} {:>7} {:>7}",
+                vm.name,
+                ms(reading.run),
+                ms(reading.el2),
+                vm.stolen_time.get(index) / 1_000_000
+            ));
             for count in reading.exits {
                 print(format_args!(" {count:>11}"));
             }

@@ -383,3 +383,19 @@ fn guests_described_for_xen() {
     }
     assert_eq!(log.matches(" passed, 0 failed, 0 ignored").count(), 2);
 }
+
+#[test]
+fn u_boot_comes_to_its_prompt() {
+    let bundle = Bundle::new()
+        .vms_toml("[vm.firmware]\nkernel = \"u-boot.bin\"\nmemory = \"128M\"\n")
+        .file("u-boot.bin", support::cached("u-boot.bin"));
+    let mut run = Qemu::virt().bundle(&bundle).start();
+    run.wait_for("U-Boot 20", BOOT);
+    run.wait_for_prompt("Hit any key to stop autoboot", BOOT);
+    run.send("\r");
+    run.wait_for_prompt("=> ", BOOT);
+    run.send("version\r");
+    let line = run.wait_for("U-Boot 20", BOOT);
+    assert!(line.starts_with("U-Boot 20"), "{line}");
+    run.wait_for_prompt("=> ", BOOT);
+}

@@ -42,6 +42,10 @@ fn boots_answers_and_powers_off(cpu: &str) {
     assert_eq!(run.wait_for("ans42", BOOT), "ans42");
     run.send("grep -c . /proc/interrupts && ls / | wc -l && echo typed$((6*7))\n");
     run.wait_for("typed42", BOOT);
+    // Random numbers by the firmware interface (TRNG).
+    run.send("head -c 32 /dev/hwrng | wc -c | sed s/^/random:/; cat /sys/class/misc/hw_random/rng_current\n");
+    run.wait_for("random:32", BOOT);
+    run.wait_for("smccc_trng", BOOT);
     run.send("poweroff\n");
     run.wait_for("[entresol] linux: powered off", BOOT);
     run.wait_for("[entresol] no guest is left: powering off", BOOT);
@@ -51,7 +55,9 @@ fn boots_answers_and_powers_off(cpu: &str) {
         assert!(!log.contains(complaint), "{complaint:?} in:\n{log}");
     }
     for wanted in [
-        "psci: PSCIv1.",
+        "psci: PSCIv1.1 detected in firmware",
+        "psci: SMC Calling Convention v1.1",
+        "arm-pv: using stolen time PV",
         "GICv3: ",
         "arch_timer: cp15 timer",
         "Power down",
@@ -79,4 +85,33 @@ fn on_neoverse_n1() {
 #[test]
 fn on_cortex_a72() {
     boots_answers_and_powers_off("cortex-a72");
+}
+
+/// Boots to the shell and returns what the kernel warns of (level 4 and more urgent).
+fn warnings(mut run: support::Run) -> Vec<String> {
+    run.wait_for("Guest is up", BOOT);
+    run.wait_for_prompt("# ", BOOT);
+    run.send("dmesg -r | grep '^<[0-4]>' | sed 's/^<.> *.[^]]*. /warned: /'; echo do''ne\n");
+    run.wait_for("done", BOOT);
+    let log = run.log();
+    let lines = log.lines().filter(|line| line.starts_with("warned: "));
+    lines.map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn a_guest_warns_of_nothing_that_the_bare_machine_lacks() {
+    let (image, ramdisk) = (support::cached("Image"), support::cached("initrd.cpio.gz"));
+    let native = Qemu::native()
+        .memory("512M")
+        .kernel(image.clone())
+        .initrd(ramdisk.clone())
+        .append("console=ttyAMA0");
+    let native = warnings(native.start());
+    let bundle = Bundle::new()
+        .vms_toml(VMS)
+        .file("Image", image)
+        .file("initrd.cpio.gz", ramdisk);
+    let guest = warnings(Qemu::virt().bundle(&bundle).start());
+    let new: Vec<_> = guest.iter().filter(|line| !native.contains(line)).collect();
+    assert!(new.is_empty(), "{new:#?}\nnatively: {native:#?}");
 }

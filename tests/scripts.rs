@@ -374,6 +374,113 @@ fn run_passes_on_the_exit_status_of_qemu() {
     assert_eq!(done.status.code(), Some(1), "{done:?}");
 }
 
+/// Runs a script where nothing is installed but Python, with these variables set.
+fn bare(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let folder = Scratch::folder("path");
+    let python = Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable, end='')"])
+        .output()
+        .expect("python3 runs");
+    std::os::unix::fs::symlink(text(&python.stdout), folder.path().join("python3"))
+        .expect("a fresh folder");
+    Command::new(text(&python.stdout))
+        .arg(support::root().join("scripts").join(name))
+        .args(arguments)
+        .env("PATH", folder.path())
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("python3 runs")
+}
+
+#[test]
+fn without_qemu_run_says_what_to_install() {
+    let kernel = Scratch::file("kernel.elf", &elf(&[(BASE, &[0; 4], 4)]));
+    let bundle = Scratch::file("bundle.cpio", &Bundle::new().archive());
+    let paths = [&kernel, &bundle].map(|file| file.path().to_str().expect("UTF-8"));
+    let done = bare("run", &["--kernel", paths[0], "--bundle", paths[1]], &[]);
+    assert!(!done.status.success(), "{done:?}");
+    let line = text(&done.stderr);
+    assert_eq!(line.matches('\n').count(), 1, "{line}");
+    assert!(
+        line.contains("qemu-system-aarch64 isn't installed: install QEMU"),
+        "{line}"
+    );
+}
+
+#[test]
+fn without_a_network_setup_says_so_unless_it_has_all() {
+    let setup = |cache: Option<&Path>| {
+        let mut command = Command::new(support::root().join("scripts/setup"));
+        command
+            .arg("--quiet")
+            .env("ENTRESOL_DEBIAN_MIRROR", "http://127.0.0.1:9")
+            .stdin(Stdio::null());
+        if let Some(cache) = cache {
+            command.env("ENTRESOL_CACHE", cache);
+        }
+        command.output().expect("runs")
+    };
+    let done = setup(None);
+    assert!(
+        done.status.success() && done.stderr.is_empty(),
+        "run scripts/setup: {done:?}"
+    );
+    let empty = Scratch::folder("cache");
+    let done = setup(Some(empty.path()));
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    let line = text(&done.stderr);
+    assert_eq!(line.matches('\n').count(), 1, "{line}");
+    assert!(
+        line.contains("try again once the archive can be reached"),
+        "{line}"
+    );
+}
+
+/// A download that broke off is gone on with, and what comes is checked.
+#[test]
+fn a_broken_download_is_taken_up_where_it_was() {
+    let program = r#"
+import hashlib, http.server, sys, threading
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import fetch
+whole, asked = bytes(range(256)) * 500, []
+class Server(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked.append(self.headers["Range"])
+        start = int(asked[-1].split("=")[1][:-1]) if asked[-1] else 0
+        self.send_response(206 if start else 200)
+        # The first answer promises all, and breaks off.
+        self.send_header("Content-Length", str(len(whole) - start))
+        self.end_headers()
+        self.wfile.write(whole[start:50000] if len(asked) == 1 else whole[start:])
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+path, sha = Path(sys.argv[2]) / "x.deb", hashlib.sha256(whole).hexdigest()
+get = lambda sha: fetch.file(f"http://127.0.0.1:{server.server_port}/x", path, len(whole), sha)
+try: get(sha); raise SystemExit("it broke off")
+except fetch.Failure: assert not path.exists()
+get(sha)
+assert path.read_bytes() == whole and asked == [None, "bytes=50000-"], asked
+get(sha)
+assert len(asked) == 2, "it is here already"
+path.unlink()
+try: get("0" * 64); raise SystemExit("not what was promised")
+except fetch.Failure: assert list(path.parent.iterdir()) == []
+"#;
+    let folder = Scratch::folder("fetched");
+    let done = Command::new("python3")
+        .args(["-c", program])
+        .arg(support::root().join("scripts/lib"))
+        .arg(folder.path())
+        .env("no_proxy", "*")
+        .output()
+        .expect("python3 runs");
+    assert!(done.status.success(), "{done:?}");
+}
+
 #[test]
 fn run_ends_qemu_when_time_is_up() {
     // b .

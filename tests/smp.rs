@@ -103,6 +103,44 @@ fn a_reboot_starts_the_vm_anew_and_no_other() {
     ends_well(run);
 }
 
+/// Two guests that spin on one CPU see that time is stolen from them.
+#[test]
+fn stolen_time_is_seen() {
+    let vms = linux(1).replace(" quiet", "")
+        + &checks("spare").replace("checks.img", "Image").replace(
+            "64M\"",
+            "256M\"\nramdisk = \"initrd.cpio.gz\"\nbootargs = \"console=ttyAMA0\"",
+        );
+    let mut run = Qemu::virt()
+        .append("console=linux")
+        .bundle(&bundle(&vms))
+        .start();
+    run.wait_for("using stolen time PV", BOOT);
+    run.wait_for("Guest is up", BOOT);
+    run.wait_for_prompt("# ", BOOT);
+    // The other one boots meanwhile: it is the one that spins.
+    let steal = "set -- $(head -1 /proc/stat); echo steal $(($9 + 0))";
+    run.send(&format!("{steal}\n"));
+    let line = run.wait_for("steal ", BOOT);
+    let ticks = |line: &str| line.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok());
+    let line = if ticks(&line).is_some() {
+        line
+    } else {
+        run.wait_for("steal ", BOOT)
+    };
+    assert!(ticks(&line).is_some_and(|n| n > 10), "{line}");
+    run.send("\x1dstats\r");
+    let line = run.wait_for("linux               0", BOOT);
+    let waited = line
+        .split_whitespace()
+        .nth(4)
+        .and_then(|n| n.parse::<u64>().ok());
+    assert!(waited.is_some_and(|ms| ms > 100), "{line}");
+    assert!(!run.log().contains("[linux] "), "{}", run.log());
+    run.send("poweroff\r");
+    ends_well(run);
+}
+
 #[test]
 fn the_console_tells_and_commands() {
     let vms = linux(1) + &checks("other");
@@ -119,7 +157,7 @@ fn the_console_tells_and_commands() {
     let line = run.wait_for("linux               0", BOOT);
     let calls = line
         .split_whitespace()
-        .nth(3)
+        .nth(5)
         .and_then(|n| n.parse::<u64>().ok());
     assert!(calls.is_some_and(|calls| calls > 0), "{line}");
     run.send("nonsense\r");

@@ -73,6 +73,6 @@ def _find(vms_toml, name):
     if beside.is_file():
         return beside
     if name in guests.NAMES:
-        guests.fetch(quiet=True)
+        guests.make_present(quiet=True)
         return cache_dir() / name
     raise Failure(f"{shown(vms_toml)}: names {name!r}, and there is no file {shown(beside)}")

@@ -1,4 +1,4 @@
-"""Fetches the default guest's software: Debian's arm64 kernel and busybox.
+"""Fetches guests' software: Debian's arm64 kernel, busybox, and U-Boot.
 
 Everything lands in the cache folder. apt runs with a configuration of its own,
 so the machine's package lists and architectures stay as they are; it checks
@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -19,12 +20,14 @@ import tarfile
 from pathlib import Path
 
 import cpio
-from project import Failure, cache_dir, output_of, shown, write_whole
+import fetch
+from project import Failure, cache_dir, last_line, output_of, run_watched, shown, write_whole
 
 KERNEL = "Image"
 RAMDISK = "initrd.cpio.gz"
+FIRMWARE = "u-boot.bin"
 # What a vms.toml may name without having it beside itself.
-NAMES = (KERNEL, RAMDISK)
+NAMES = (KERNEL, RAMDISK, FIRMWARE)
 
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -35,9 +38,11 @@ KERNEL_META = "linux-image-cloud-arm64"
 BOARDS_KERNEL_META = "linux-image-arm64"
 RECORD = "guests.json"
 INIT = Path(__file__).with_name("init.sh")
+# Drivers that a guest may need and the kernel does not have built in; init loads what is there.
+MODULES = ("arm_smccc_trng",)
 
 
-def fetch(quiet=False):
+def make_present(quiet=False):
     """Makes the cache complete; does nothing where it already is."""
     cache = cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
@@ -47,7 +52,7 @@ def fetch(quiet=False):
         if not _packages_present(cache, record):
             record["packages"] = _download(cache)
             _write_record(cache, record)
-        for name, build in ((KERNEL, _build_kernel), (RAMDISK, _build_ramdisk)):
+        for name, build in ((KERNEL, _build_kernel), (RAMDISK, _build_ramdisk), (FIRMWARE, _build_firmware)):
             _bring_up_to_date(cache, record, name, build)
     if not quiet:
         for package in record["packages"].values():
@@ -72,7 +77,7 @@ def _write_record(cache, record):
 def _packages_present(cache, record):
     return all(
         role in record["packages"] and (cache / "debs" / record["packages"][role]["file"]).is_file()
-        for role in ("kernel", "busybox"))
+        for role in ("kernel", "busybox", "firmware"))
 
 
 def need_apt(else_do):
@@ -88,9 +93,13 @@ def _download(cache):
     need_apt("the default guests come from Debian's archive; on another system"
              f" put an arm64 {KERNEL} and {RAMDISK} beside your own vms.toml")
     apt = Apt(cache)
-    print(f"setup: fetching an arm64 kernel and busybox from {apt.mirror} into {shown(cache)}", flush=True)
+    print(f"setup: fetching an arm64 kernel, busybox and U-Boot from {apt.mirror} into {shown(cache)}", flush=True)
     apt.run("apt-get", "-q", "update")
-    packages = {"kernel": apt.download(*newest_kernel(apt)), "busybox": apt.download("busybox-static")}
+    packages = {
+        "kernel": apt.download(*newest_kernel(apt)),
+        "busybox": apt.download("busybox-static"),
+        "firmware": apt.download("u-boot-qemu"),
+    }
     # The lists are 15 MB, and nothing needs them once the packages are here.
     shutil.rmtree(apt.folder)
     return packages
@@ -147,41 +156,47 @@ class Apt:
 
     def download(self, package, suite=None):
         """Downloads a package; returns its row of the record."""
-        self.run("apt-get", "-q", "download", f"{package}/{suite}" if suite else package, cwd=self.debs)
-        found = sorted(self.debs.glob(f"{package}_*.deb"), key=lambda deb: deb.stat().st_mtime)
-        if not found:
-            raise Failure(f"apt-get downloaded no {package}; see {shown(self.log)}")
-        version = output_of(["dpkg-deb", "--field", found[-1], "Version"])
+        wanted = f"{package}/{suite}" if suite else package
+        offer = re.search(r"^'(\S+)' (\S+) (\d+) SHA256:(\w+)", self.output("apt-get", "download", "--print-uris", wanted), re.MULTILINE)
+        if not offer:
+            raise Failure(f"{self.mirror} has no package {wanted}; see {shown(self.log)}")
+        uri, name, size, checksum = offer.groups()
+        deb = self.debs / name
+        fetch.file(uri, deb, int(size), checksum, proxy=self._proxy())
+        version = output_of(["dpkg-deb", "--field", deb, "Version"])
         if version is None:
-            raise Failure(f"{shown(found[-1])} is not a package; remove it and run scripts/setup again")
-        return {"name": package, "version": version.strip(), "file": found[-1].name}
+            raise Failure(f"{shown(deb)} is not a package; remove it and run scripts/setup again")
+        return {"name": package, "version": version.strip(), "file": name}
+
+    def _proxy(self):
+        """Returns the proxy that apt is told to use, if it is."""
+        found = re.search(r'^Acquire::http::Proxy "(.+)";', self.output("apt-config", "dump"), re.MULTILINE)
+        return found and found[1]
 
     def output(self, *command):
         return output_of(command, env=self._environment) or ""
 
-    def run(self, *command, cwd=None):
+    def run(self, *command):
         with open(self.log, "ab") as log:
-            done = subprocess.run(
-                command, env=self._environment, cwd=cwd,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False)
+            status = run_watched(command, log, lambda: last_line(self.log), env=self._environment)
         # apt-get update only warns where an archive can't be reached.
         lines = self.log.read_text(errors="replace").splitlines()
         problems = [line for line in lines if line.startswith(("E: ", "W: Failed to fetch"))]
-        if done.returncode or problems:
-            why = problems[-1][3:] if problems else f"status {done.returncode}"
+        if status or problems:
+            why = problems[-1][3:] if problems else f"status {status}"
             raise Failure(f"{' '.join(command[:3])} failed ({why}); see {shown(self.log)}, and try again once the archive can be reached")
 
 
-def unpack(deb, prefix):
-    """Returns the bytes of the first file in the package whose path starts so."""
+def unpack(deb, prefix, suffix=""):
+    """Returns the bytes of the first file in the package whose path starts and ends so."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as unpacker:
         with tarfile.open(fileobj=unpacker.stdout, mode="r|") as members:
             for member in members:
-                if member.isfile() and member.name.lstrip("./").startswith(prefix):
+                if member.isfile() and member.name.lstrip("./").startswith(prefix) and member.name.endswith(suffix):
                     data = members.extractfile(member).read()
                     unpacker.kill()
                     return data
-    raise Failure(f"{shown(deb)} holds no {prefix}*; remove it and run scripts/setup again")
+    raise Failure(f"{shown(deb)} holds no {prefix}*{suffix}; remove it and run scripts/setup again")
 
 
 # --- the files made from them -------------------------------------------------
@@ -209,12 +224,24 @@ def _is_current(cache, record, name):
 def _inputs(record, name):
     if name == KERNEL:
         return record["packages"]["kernel"]["file"]
+    if name == FIRMWARE:
+        return record["packages"]["firmware"]["file"]
     recipe = hashlib.sha256(INIT.read_bytes() + Path(__file__).read_bytes()).hexdigest()
-    return f"{record['packages']['busybox']['file']} {recipe}"
+    return f"{record['packages']['busybox']['file']} {record['packages']['kernel']['file']} {recipe}"
 
 
 def _build_kernel(cache, record):
     return raw_image(unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
+
+
+def _build_firmware(cache, record):
+    return unpack(cache / "debs" / record["packages"]["firmware"]["file"], "usr/lib/u-boot/qemu_arm64/u-boot.bin")
+
+
+def _module(cache, record, name):
+    """Returns a driver of the kernel's, unpacked."""
+    data = unpack(cache / "debs" / record["packages"]["kernel"]["file"], "lib/modules/", f"/{name}.ko.xz")
+    return lzma.decompress(data)
 
 
 def raw_image(data):
@@ -237,12 +264,14 @@ def raw_image(data):
 def _build_ramdisk(cache, record):
     busybox = unpack(cache / "debs" / record["packages"]["busybox"]["file"], "bin/busybox")
     archive = cpio.Archive()
-    for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root"):
+    for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root", "lib", "lib/modules"):
         archive.folder(folder)
     archive.file("bin/busybox", busybox, 0o755)
     archive.link("bin/sh", "busybox")
     # The kernel opens this before the first process can mount /dev.
     archive.character_device("dev/console", 5, 1)
+    for name in MODULES:
+        archive.file(f"lib/modules/{name}.ko", _module(cache, record, name))
     archive.file("init", INIT.read_bytes(), 0o755)
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:

@@ -3,10 +3,9 @@
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
-from project import ROOT, TARGET, UEFI_TARGET, Failure, cache_dir, output_of, shown
+from project import ROOT, TARGET, UEFI_TARGET, Failure, cache_dir, last_line, output_of, run_watched, shown
 
 QEMU = "qemu-system-aarch64"
 # What Debian's packages install for QEMU's `virt`: EDK2's UEFI, and U-Boot.
@@ -191,12 +190,10 @@ def _run_logged(command, remedy, text=None):
     cache = cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     log = cache / "setup.log"
-    with open(log, "w+b") as file:
-        done = subprocess.run(
-            command, input=text.encode() if text is not None else b"",
-            stdout=file, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        why = _reason(log.read_text(errors="replace")) or f"status {done.returncode}"
+    with open(log, "wb") as file:
+        status = run_watched(command, file, lambda: last_line(log), text)
+    if status:
+        why = _reason(log.read_text(errors="replace")) or f"status {status}"
         raise Failure(f"{' '.join(command)} failed ({why}); see {shown(log)}; {remedy}")
 
 

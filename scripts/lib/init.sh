@@ -9,6 +9,10 @@ mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 hostname guest
+for module in /lib/modules/*.ko; do
+    # A driver without its device is no matter.
+    insmod "$module" 2>/dev/null
+done
 cd /root || exit
 
 # busybox's poweroff, reboot and halt ask the first process by these signals.

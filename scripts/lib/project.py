@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,6 +79,59 @@ def output_of(command, **options):
     except OSError:
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+class Progress:
+    """Shows on stderr that something long goes on: on a terminal in one line
+    that changes, elsewhere in a line now and then."""
+
+    def __init__(self, what):
+        self._what = what
+        self._terminal = sys.stderr.isatty()
+        self._pause = 0.5 if self._terminal else 10
+        self._start = self._shown = time.monotonic()
+
+    def show(self, detail):
+        """Shows `detail`, if the last time is long enough ago."""
+        now = time.monotonic()
+        if now - self._shown < self._pause:
+            return
+        self._shown = now
+        line = f"{self._what}: {now - self._start:.0f} s{', ' if detail else ''}{detail}"
+        print("\r\x1b[K" + line[:76] if self._terminal else line, end="" if self._terminal else "\n", file=sys.stderr, flush=True)
+
+    def end(self):
+        """Leaves the terminal as it was."""
+        if self._terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def run_watched(command, log, detail, text=None, **options):
+    """Runs a command with its output appended to the open file `log`, and shows
+    what `detail()` says of it meanwhile; returns its status."""
+    progress = Progress("setup: " + " ".join(str(part) for part in command[:3]))
+    stdin = subprocess.DEVNULL if text is None else subprocess.PIPE
+    try:
+        with subprocess.Popen(command, stdin=stdin, stdout=log, stderr=subprocess.STDOUT, **options) as running:
+            if text is not None:
+                running.stdin.write(text.encode())
+                running.stdin.close()
+            while True:
+                try:
+                    return running.wait(0.25)
+                except subprocess.TimeoutExpired:
+                    progress.show(detail())
+    finally:
+        progress.end()
+
+
+def last_line(path):
+    """Returns the last line of a log with something in it, or nothing."""
+    try:
+        lines = Path(path).read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def write_whole(path, data):

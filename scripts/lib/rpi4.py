@@ -34,7 +34,7 @@ def read():
     return {name: (folder() / name).read_bytes() for name in NAMES}
 
 
-def fetch(quiet=False):
+def make_present(quiet=False):
     """Makes the folder complete; does nothing where it already is."""
     folder().mkdir(parents=True, exist_ok=True)
     with open(cache_dir() / "lock", "w") as lock:

@@ -178,7 +178,10 @@ fn refuse_unsupported_child(node: Node<'_, '_>) -> Result<(), Refusal> {
         .strings("compatible")
         .find(|name| unsupported.contains(name))
     {
-        Some(name) => Err(refuse!("{}: {name}: not supported", node.name())),
+        Some(name) => Err(refuse!(
+            "{}: {name}: not supported",
+            node.name().escape_debug()
+        )),
         None => Ok(()),
     }
 }
@@ -210,7 +213,10 @@ fn notes(node: Node<'_, '_>) -> Vec<String> {
     };
     node.property_names()
         .filter(|name| !harmless(name))
-        .map(|name| format!("vm.{}: {name} has no effect here", node.name()))
+        .map(|name| {
+            let (vm, name) = (node.name().escape_debug(), name.escape_debug());
+            format!("vm.{vm}: {name} has no effect here")
+        })
         .collect()
 }
 
@@ -238,7 +244,10 @@ impl Modules {
             let slot = modules.slot(node)?;
             let is_first = slot.replace(place(node, ram)?).is_none();
             if !is_first {
-                return Err(refuse!("{}: a second module of its kind", node.name()));
+                return Err(refuse!(
+                    "{}: a second module of its kind",
+                    node.name().escape_debug()
+                ));
             }
         }
         Ok(modules)
@@ -260,7 +269,10 @@ impl Modules {
         if self.ramdisk.is_none() {
             return Ok(&mut self.ramdisk);
         }
-        Err(refuse!("{}: a module of no known kind", node.name()))
+        Err(refuse!(
+            "{}: a module of no known kind",
+            node.name().escape_debug()
+        ))
     }
 }
 
@@ -271,7 +283,12 @@ fn place(node: Node<'_, '_>, ram: &[PaRange]) -> Result<PaRange, Refusal> {
         Some(([start, size], [])) => (u64::from_be_bytes(*start), u64::from_be_bytes(*size)),
         _ => match node.raw_reg()?.as_slice() {
             &[pair] => pair,
-            _ => return Err(refuse!("{}: reg is not one place", node.name())),
+            _ => {
+                return Err(refuse!(
+                    "{}: reg is not one place",
+                    node.name().escape_debug()
+                ));
+            }
         },
     };
     PaRange::new(Pa::new(start), size)
@@ -279,7 +296,7 @@ fn place(node: Node<'_, '_>, ram: &[PaRange]) -> Result<PaRange, Refusal> {
         .ok_or_else(|| {
             refuse!(
                 "{}: {size:#x} bytes at {start:#x} are not in RAM",
-                node.name()
+                node.name().escape_debug()
             )
         })
 }

@@ -9,9 +9,11 @@ use core::fmt::Write;
 
 /// What the command line says; what it does not mention has its default.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Arguments {
+pub struct Arguments<'a> {
     /// `vhe=`: EL2's mode.
     pub vhe: Vhe,
+    /// `console=`: the VM that is in front from the start, and has the console to itself.
+    pub console: Option<&'a str>,
 }
 
 /// An argument there is.
@@ -20,31 +22,41 @@ struct Argument {
     /// Its values, for a person.
     values: &'static str,
     /// Takes a value over, or returns `None` where it is not one of them.
-    set: fn(&mut Arguments, &str) -> Option<()>,
+    set: for<'a> fn(&mut Arguments<'a>, &'a str) -> Option<()>,
 }
 
 /// **All arguments**: a new one is a row here and a field of [`Arguments`].
-const ARGUMENTS: &[Argument] = &[Argument {
-    name: "vhe",
-    values: "on|off|auto",
-    set: |arguments, value| {
-        arguments.vhe = match value {
-            "on" => Vhe::On,
-            "off" => Vhe::Off,
-            "auto" => Vhe::Auto,
-            _ => return None,
-        };
-        Some(())
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "vhe",
+        values: "on|off|auto",
+        set: |arguments, value| {
+            arguments.vhe = match value {
+                "on" => Vhe::On,
+                "off" => Vhe::Off,
+                "auto" => Vhe::Auto,
+                _ => return None,
+            };
+            Some(())
+        },
     },
-}];
+    Argument {
+        name: "console",
+        values: "NAME",
+        set: |arguments, value| {
+            arguments.console = Some(value).filter(|name| !name.is_empty());
+            arguments.console.map(|_| ())
+        },
+    },
+];
 
-impl Arguments {
+impl<'a> Arguments<'a> {
     /// Reads a command line, and warns of words that mean nothing here.
     ///
     /// # Errors
     ///
     /// A [`Refusal`] for a value that an argument does not have.
-    pub fn read(line: &str) -> Result<Self, Refusal> {
+    pub fn read(line: &'a str) -> Result<Self, Refusal> {
         let (arguments, unknown) = Self::parse(line)?;
         if !unknown.is_empty() {
             log::warn!(
@@ -58,7 +70,7 @@ impl Arguments {
 
     /// Reads a command line; returns also the words that are no argument. Of an argument that is
     /// given twice, the last counts.
-    fn parse(line: &str) -> Result<(Self, Vec<&str>), Refusal> {
+    fn parse(line: &'a str) -> Result<(Self, Vec<&'a str>), Refusal> {
         let mut arguments = Self::default();
         let mut unknown = Vec::new();
         for word in line.split_ascii_whitespace() {
@@ -164,6 +176,15 @@ mod tests {
         );
         assert_eq!(Arguments::read(line), Ok(arguments));
         assert!(known().contains("vhe=on|off|auto"));
+    }
+
+    #[test]
+    fn a_console_has_a_name() {
+        let (arguments, unknown) = Arguments::parse("console=a vhe=on console=linux").unwrap();
+        assert_eq!(arguments.console, Some("linux"));
+        assert_eq!(unknown, [""; 0]);
+        assert!(Arguments::parse("console=").is_err());
+        assert!(Arguments::parse("console").is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::{
     sync::SpinLock,
     vm::{Ending, Vm, host::Host, input, pvtime, vcpu::Vcpu},
 };
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use crashes::Crashes;
 use make::{ThisMachine, make_vm, refuse_unsupported};
 
@@ -77,6 +77,8 @@ struct Guests {
     crashes: Crashes,
     /// The CPU that the next vCPU goes to when its owner did not say.
     next_cpu: usize,
+    /// The VM that has the console to itself whenever it starts.
+    front: Option<String>,
 }
 
 static GUESTS: SpinLock<Option<Guests>> = SpinLock::new(None);
@@ -90,6 +92,7 @@ pub fn start(
     entropy: Source,
     power: Option<Power>,
     time_at_count_0: u64,
+    front: Option<String>,
 ) -> Result<(), Refusal> {
     let count = config.vms.len();
     // Held until all are made: one that ends before the last is made has to wait for its clearing up.
@@ -106,6 +109,7 @@ pub fn start(
         vmids: Vmids::new(wide_vmids(host)),
         crashes: Crashes::new(host.frequency),
         next_cpu: 0,
+        front,
     });
     for number in 0..count {
         match guests.start(number) {
@@ -113,6 +117,11 @@ pub fn start(
             Err(refusal) => log::error!("{refusal}"),
             Ok(()) => {}
         }
+    }
+    if let Some(front) = &guests.front
+        && guests.config.vms.iter().all(|vm| vm.name != *front)
+    {
+        log::warn!("console={front}: there is no VM of that name");
     }
     if guests.running.is_empty() {
         return Err(refuse!("no guest could be started"));
@@ -240,8 +249,9 @@ impl Guests {
         let (running, vcpus) = self
             .make(number)
             .map_err(|refusal| refuse!("vm.{name}: {refusal}"))?;
-        if input::reader().is_none() {
-            input::give_to(&running.vm, false);
+        let alone = self.front.as_ref() == Some(&name);
+        if alone || input::reader().is_none() {
+            input::give_to(&running.vm, alone);
         }
         self.running.push(running);
         console::show_names(self.running.len() > 1);
@@ -403,7 +413,8 @@ impl Guests {
     fn choose_front(&self, name: &str) {
         let same = self.running.iter().find(|running| running.vm.name == name);
         if let Some(next) = same.or(self.running.first()) {
-            input::give_to(&next.vm, false);
+            let alone = self.front.as_ref() == Some(&next.vm.name);
+            input::give_to(&next.vm, alone);
         }
     }
 

@@ -206,3 +206,9 @@ fn mutated_lists_do_not_panic() {
     }
     assert!((500..19_500).contains(&read), "{read} read");
 }
+
+#[test]
+fn names_stay_on_the_line() {
+    let text = refusal(&bundle("[vm.a]\nkernel = \"none\"\n", &["Im\nage"]));
+    assert!(!text.contains('\n'), "{text}");
+}

@@ -65,6 +65,8 @@ pub struct Cpu {
     slice: u64,
     /// Whether some vCPU here may have to be handed over to stand still.
     parking: bool,
+    /// The count at which the turn before ended, or the sleep since.
+    left: u64,
 }
 
 impl Cpu {
@@ -79,6 +81,7 @@ impl Cpu {
             last: 0,
             parking: false,
             slice: (host.frequency / SLICES_PER_SECOND).max(1),
+            left: timer::count(),
         }
     }
 
@@ -200,13 +203,16 @@ impl Cpu {
         self.make_resident(n);
         self.last = n;
         let start = timer::count();
+        self.note_choice(n, start);
         debug::settle(&mut self.vcpus, n, start);
         let due = self.vcpus[n].debug_due();
         self.set_alarm(Some(start.saturating_add(self.slice)), due);
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
-        let ran = timer::count().wrapping_sub(start);
-        vcpu.publish_stats(ran);
+        let el2 = start.wrapping_sub(self.left);
+        self.left = timer::count();
+        let ran = self.left.wrapping_sub(start);
+        vcpu.publish_stats(ran, el2);
         self.shares[n].charge(ran);
         match exit {
             // The bell may have been heard in the first tier already.
@@ -217,6 +223,17 @@ impl Cpu {
             Exit::SystemReset => drop(self.vcpus[n].vm().end(Ending::Reset)),
             Exit::Stopped(reason) => self.crash(n, reason),
             Exit::Debug(_) => self.vcpus[n].vm().halt(),
+        }
+    }
+
+    /// Counts from whom time is stolen: all that could run but the one that does.
+    fn note_choice(&mut self, chosen: usize, now: u64) {
+        for (n, (vcpu, share)) in self.vcpus.iter_mut().zip(&self.shares).enumerate() {
+            if n == chosen {
+                vcpu.end_wait(now);
+            } else if share.runnable {
+                vcpu.pass_over(now);
+            }
         }
     }
 
@@ -308,6 +325,7 @@ impl Cpu {
         self.set_alarm(None, None);
         barrier::dsb_sy();
         barrier::wfi();
+        self.left = timer::count();
         self.take_interrupts();
     }
 

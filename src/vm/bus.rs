@@ -37,6 +37,12 @@ pub(super) fn access(vcpu: &mut Vcpu, ipa: Ipa, access: Access) -> Result<(), Gu
     if let Some(offset) = map.rtc.offset_of(at) {
         return rtc(vcpu, offset, access);
     }
+    if map.is_flash(at) {
+        if !access.write {
+            load(vcpu, access, u64::MAX);
+        }
+        return Ok(());
+    }
     Err(GuestError::ExternalAbort)
 }
 

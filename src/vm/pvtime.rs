@@ -13,7 +13,10 @@
     )
 )]
 
-use super::memory::{GuestMemory, Unreachable};
+use super::{
+    memory::{GuestMemory, Unreachable},
+    vcpu::Vcpu,
+};
 use crate::{
     addr::{Ipa, PAGE_SIZE, PaRange},
     mem::stage2::IpaRange,
@@ -92,6 +95,50 @@ impl StolenTime {
     }
 }
 
+/// Since when a vCPU could run and another had the CPU, as a count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct PassedOver(Option<u64>);
+
+impl PassedOver {
+    /// Notes that another has the CPU from `now` on.
+    fn begin(&mut self, now: u64) {
+        self.0.get_or_insert(now);
+    }
+
+    /// Notes that it has the CPU again, and returns for how many counts it had not.
+    fn end(&mut self, now: u64) -> u64 {
+        self.0.take().map_or(0, |since| now.saturating_sub(since))
+    }
+}
+
+impl Vcpu {
+    /// Notes that it could run at count `now`, and another was chosen.
+    pub fn pass_over(&mut self, now: u64) {
+        self.passed_over.begin(now);
+    }
+
+    /// Notes that it was chosen at count `now`: what it waited since it was passed over was
+    /// stolen from it.
+    pub fn end_wait(&mut self, now: u64) {
+        let counts = self.passed_over.end(now);
+        if counts != 0 {
+            let ns = nanoseconds(counts, self.vm.host.frequency);
+            self.vm.stolen_time.add(self.index, ns);
+        }
+    }
+}
+
+/// Converts counts at so many Hz.
+const fn nanoseconds(counts: u64, frequency: u64) -> u64 {
+    const SECOND: u64 = 1_000_000_000;
+    let scaled = (counts as u128).saturating_mul(SECOND as u128);
+    match scaled.checked_div(frequency as u128) {
+        Some(nanoseconds) if nanoseconds > u64::MAX as u128 => u64::MAX,
+        Some(nanoseconds) => nanoseconds as u64,
+        None => 0,
+    }
+}
+
 /// Returns the address of a word of a vCPU's structure.
 const fn at(vcpu: usize, offset: u64) -> Ipa {
     let structure = (vcpu as u64).wrapping_mul(STRUCTURE);
@@ -138,6 +185,25 @@ mod tests {
         assert_eq!(time.address(2), None);
         time.add(2, 5);
         assert_eq!((time.get(2), memory(128, 64)), (0, alloc::vec![0; 64]));
+    }
+
+    #[test]
+    fn a_wait_lasts_from_the_first_time_it_was_passed_over() {
+        let mut wait = PassedOver::default();
+        assert_eq!(wait.end(5), 0, "it was not passed over");
+        wait.begin(10);
+        wait.begin(20);
+        assert_eq!(wait.end(34), 24);
+        assert_eq!(wait.end(50), 0, "what was told once is not told again");
+    }
+
+    #[test]
+    fn counts_become_nanoseconds_at_any_frequency() {
+        assert_eq!(nanoseconds(7, 1_000_000_000), 7);
+        assert_eq!(nanoseconds(62_500_001, 62_500_000), 1_000_000_016);
+        assert_eq!(nanoseconds(3, 1_000_000), 3000);
+        assert_eq!(nanoseconds(u64::MAX, 54_000_000), u64::MAX);
+        assert_eq!(nanoseconds(1, 0), 0);
     }
 
     #[test]

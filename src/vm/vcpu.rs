@@ -8,6 +8,7 @@ use super::{
     gic::{Here, HostLists, on_lists},
     host::{GUEST_PHYSICAL_TIMER, GUEST_VIRTUAL_TIMER},
     memory::Cleaning,
+    pvtime::PassedOver,
     smccc::Start,
     stats::{REASONS, Reason},
     sysregs::{HostMode, SysRegs},
@@ -55,6 +56,8 @@ pub struct Vcpu {
     /// Whether other vCPUs are in the care of the CPU it is loaded on.
     pub(super) shares_cpu: bool,
     exits: [u64; REASONS],
+    /// Since when it could run and another does.
+    pub(super) passed_over: PassedOver,
     /// How far the guest's memory has been cleaned, while it waits for that.
     pub(super) cleaning: Option<Cleaning>,
     /// The virtual interrupt interface of the CPU it was last loaded on.
@@ -89,6 +92,7 @@ impl Vcpu {
             cleaning: None,
             shares_cpu: true,
             exits: [0; REASONS],
+            passed_over: PassedOver::default(),
             lists: HostLists::probe(vm.host.gic),
             index,
             vm: vm.clone(),
@@ -297,10 +301,10 @@ impl Vcpu {
         self.exits[reason as usize] = self.exits[reason as usize].wrapping_add(1);
     }
 
-    /// Publishes the counts, and that the vCPU ran for so long.
-    pub fn publish_stats(&self, ran: u64) {
+    /// Publishes the counts, and that the vCPU ran for so long, after EL2 did for so long.
+    pub fn publish_stats(&self, ran: u64, el2: u64) {
         if let Some(stats) = self.vm.stats().get(self.index) {
-            stats.publish(&self.exits, ran);
+            stats.publish(&self.exits, ran, el2);
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) fn read(domain: Node<'_, '_>) -> Result<Vec<(u32, Vec<u32>)>, Refusal
         if !node.is_compatible(&["xen,vcpu"]) {
             continue;
         }
-        let bad = |what: &str| refuse!("{}: {what}", node.name());
+        let bad = |what: &str| refuse!("{}: {what}", node.name().escape_debug());
         let id = node.u32("id").ok_or_else(|| bad("no id"))?;
         if bound.iter().any(|&(other, _)| other == id) {
             return Err(bad("a second node of that id"));
@@ -29,7 +29,7 @@ pub(super) fn read(domain: Node<'_, '_>) -> Result<Vec<(u32, Vec<u32>)>, Refusal
         let cpus = list(text).ok_or_else(|| {
             refuse!(
                 "{}: hard-affinity is {text:?}, not as \"0-3,5\"",
-                node.name()
+                node.name().escape_debug()
             )
         })?;
         bound.push((id, cpus));

@@ -174,3 +174,28 @@ fn mutated_trees_do_not_panic() {
     }
     assert!(vms > 10_000 && refused > 1_000, "{vms} {refused}");
 }
+
+/// A tree as Xen's ImageBuilder leaves it: no address in the nodes' names but after "module",
+/// `vpl011` with a number, `memory` of two cells, arguments for Xen beside the domains.
+#[test]
+fn what_imagebuilder_writes_is_read() {
+    let tree = include_bytes!("../../../tests/data/imagebuilder.dtb");
+    let config = config(tree).unwrap();
+    let vms: Vec<_> = config
+        .vms
+        .iter()
+        .map(|vm| (vm.name.as_str(), vm.cpus))
+        .collect();
+    assert_eq!(vms, [("domU1", 1), ("domU0", 2)]);
+    let [small, large] = config.vms.as_slice() else {
+        panic!("{config:?}")
+    };
+    assert_eq!((small.memory, large.memory), (64 << 20, 512 << 20));
+    assert_eq!(large.bootargs, "console=ttyAMA0");
+    assert!(small.ramdisk.is_none() && large.ramdisk.is_some());
+    assert_eq!(config.refused, []);
+    assert_eq!(
+        config.notes,
+        ["domU1", "domU0"].map(|name| alloc::format!("vm.{name}: xen,enhanced has no effect here"))
+    );
+}

@@ -11,6 +11,9 @@ pub struct GuestMap {
     pub uart: Device,
     /// The PL031 real-time clock.
     pub rtc: Device,
+    /// Flash memory that is empty: it reads as ones and keeps nothing. Firmware looks there for
+    /// its settings. Pairs are base and size in bytes.
+    pub flash: (u64, u64),
     /// The start of RAM.
     pub ram: Ipa,
 }
@@ -64,6 +67,8 @@ pub const VIRT: GuestMap = GuestMap {
         size: 0x1000,
         spi: 2,
     },
+    // The second of two banks: an access near address 0 is a mistake that a guest should hear of.
+    flash: (0x0400_0000, 0x0400_0000),
     ram: Ipa::new(0x4000_0000),
 };
 
@@ -105,6 +110,11 @@ impl GuestMap {
             } => offset(at, redistributors, redistributor_size * cpus as u64),
             GuestGic::V2 { .. } => None,
         }
+    }
+
+    /// Returns whether an address is in the empty flash.
+    pub const fn is_flash(&self, at: u64) -> bool {
+        offset(at, self.flash.0, self.flash.1).is_some()
     }
 
     /// Returns the same map with `virt`'s GICv2 for its interrupt controller.
