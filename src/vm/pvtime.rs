@@ -128,19 +128,15 @@ impl Vcpu {
     }
 }
 
-/// Converts counts at so many Hz, fewer than 2^34.
+/// Converts counts at so many Hz.
 const fn nanoseconds(counts: u64, frequency: u64) -> u64 {
     const SECOND: u64 = 1_000_000_000;
-    let (Some(seconds), Some(rest)) =
-        (counts.checked_div(frequency), counts.checked_rem(frequency))
-    else {
-        return 0;
-    };
-    let part = rest
-        .saturating_mul(SECOND)
-        .checked_div(frequency)
-        .unwrap_or(0);
-    seconds.saturating_mul(SECOND).saturating_add(part)
+    let scaled = (counts as u128).saturating_mul(SECOND as u128);
+    match scaled.checked_div(frequency as u128) {
+        Some(nanoseconds) if nanoseconds > u64::MAX as u128 => u64::MAX,
+        Some(nanoseconds) => nanoseconds as u64,
+        None => 0,
+    }
 }
 
 /// Returns the address of a word of a vCPU's structure.
