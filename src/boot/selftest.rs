@@ -1,11 +1,18 @@
-//! Faults of the hypervisor itself, on demand: what its reports are tested with.
+//! Faults of the hypervisor itself, on demand: what its reports, and its tests, are tested with.
 //!
-//! `selftest=NAME` on the hypervisor's command line asks for one. This is compiled in with the
-//! feature `selftest` only.
+//! `selftest=NAME` on the hypervisor's command line asks for one; with `forget:REGISTER` load leaves
+//! that register out, and with `remake-vcpu` every turn of a vCPU ends in its export and its import
+//! into another. This is compiled in with the feature `selftest` only.
 
 #![expect(unsafe_code, reason = "does what must fault")]
 
-use crate::{error::Refusal, refuse};
+use crate::{
+    error::Refusal,
+    isa::sysreg::{ALL, SysReg},
+    refuse,
+    sched::cpu::remake,
+    vm::sysregs::planted,
+};
 use core::{arch::asm, hint::black_box};
 
 /// Does what the command line asks for, if anything.
@@ -22,7 +29,14 @@ pub fn run(bootargs: &str) -> Result<(), Refusal> {
     let Some(name) = asked("selftest=") else {
         return Ok(());
     };
+    if let Some(register) = name.strip_prefix("forget:") {
+        return forget(register);
+    }
     match name {
+        "remake-vcpu" => {
+            remake::ask();
+            return Ok(());
+        }
         "data-abort" => read_unmapped(),
         "stack-overflow" => log::info!("{}", overflow(1)),
         "panic" => panic_on_demand(),
@@ -32,6 +46,14 @@ pub fn run(bootargs: &str) -> Result<(), Refusal> {
         _ => return Err(refuse!("selftest={name}: there is no such test")),
     }
     Err(refuse!("selftest={name}: nothing happened"))
+}
+
+/// Lets load leave out a register, by its name in the table.
+fn forget(register: &str) -> Result<(), Refusal> {
+    let named = |reg: &SysReg| reg.info().name == register;
+    let reg = ALL.into_iter().find(named);
+    planted::forget(reg.ok_or_else(|| refuse!("selftest=forget:{register}: no such register"))?);
+    Ok(())
 }
 
 /// An address in a slot of EL2's map that is never used.

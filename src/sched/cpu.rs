@@ -3,6 +3,9 @@
 //! At most one vCPU is *resident*: its registers are on the CPU, whether it runs or waits. Going
 //! idle and coming back to it switches nothing. Another is loaded only after it was put.
 
+#[cfg(feature = "selftest")]
+pub mod remake;
+
 use super::{Share, pick, wake};
 use crate::{
     cpu::{barrier, local, timer, tlb},
@@ -104,6 +107,8 @@ impl Cpu {
             if let Some(command) = input::take_command() {
                 return Event::Command(command);
             }
+            #[cfg(feature = "selftest")]
+            self.remake();
             match pick(&self.shares, self.last) {
                 Some(next) => self.take_turn(next),
                 None => self.idle(),

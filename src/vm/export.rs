@@ -12,10 +12,14 @@
 //!
 //! Not exported yet: whether an interrupt is pending by its line or by a latch (it comes back
 //! latched), which interrupts stand for one of the machine that is active, who acknowledged an
-//! active interrupt, and the start of a vCPU that was turned on and has not arrived.
+//! active interrupt, the start of a vCPU that was turned on and has not arrived, a virtual SError
+//! that has not been taken, and whether writes of stage 1's control registers are still trapped
+//! after cache maintenance by set/way.
 
 mod gic;
 pub mod ids;
+#[cfg(any(feature = "selftest", test))]
+mod remade;
 
 use super::{
     psci::Power,

@@ -13,6 +13,8 @@
 mod numbered;
 mod on_cpu;
 mod place;
+#[cfg(feature = "selftest")]
+pub mod planted;
 mod report;
 mod view;
 

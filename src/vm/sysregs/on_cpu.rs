@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "loads a guest's registers into the CPU")]
 
+#[cfg(feature = "selftest")]
+use super::planted::forgets;
 use crate::{
     cpu::regs,
     isa::{
@@ -40,6 +42,13 @@ impl Group {
     const fn restores(self, class: Class) -> bool {
         self.saves(class) || matches!((self, class), (Self::Deferred, Class::LoadOnly))
     }
+}
+
+/// Returns whether load leaves a register out: never, but for a test that wants the fault.
+#[cfg(not(feature = "selftest"))]
+#[inline(always)]
+const fn forgets(_: SysReg) -> bool {
+    false
 }
 
 /// Returns the encoding by which EL2 reaches a register.
@@ -148,7 +157,10 @@ macro_rules! accessors {
             present: Present,
         ) {
             $(if_on_cpu!($class
-                if group.restores(Class::$class) && present.has(SysReg::$name) {
+                if group.restores(Class::$class)
+                    && present.has(SysReg::$name)
+                    && !forgets(SysReg::$name)
+                {
                     let value = from[SysReg::$name as usize];
                     // SAFETY: passed on to the caller.
                     unsafe { write!(VHE, $alias, value, $op0 $op1 $crn $crm $op2) }

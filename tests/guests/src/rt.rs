@@ -7,6 +7,7 @@
 
 pub mod console;
 pub mod entry;
+pub mod fp;
 pub mod gic;
 pub mod irq;
 pub mod mmio;

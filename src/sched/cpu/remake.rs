@@ -1,0 +1,39 @@
+//! vCPUs that are moved by export and import while they run, for tests. Compiled in with the feature
+//! `selftest` only.
+
+use super::Cpu;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+static DONE: AtomicU32 = AtomicU32::new(0);
+
+/// How often to say how many there were.
+const NEWS: u32 = 1000;
+
+/// Makes a new vCPU of each after every turn from now on.
+pub fn ask() {
+    ASKED.store(true, Relaxed);
+}
+
+impl Cpu {
+    /// Makes a new vCPU of the one that ran last.
+    pub(super) fn remake(&mut self) {
+        let n = self.last;
+        if !ASKED.load(Relaxed) || n >= self.vcpus.len() || !self.vcpus[n].is_registers_alone() {
+            return;
+        }
+        if self.resident == Some(n) {
+            self.put();
+        }
+        let vcpu = &mut self.vcpus[n];
+        vcpu.evict_debug();
+        match vcpu.remade() {
+            Ok(fresh) => *vcpu = fresh,
+            Err(why) => return log::error!("{}: not moved: {why}", vcpu.vm().name),
+        }
+        let done = DONE.fetch_add(1, Relaxed) + 1;
+        if done.is_multiple_of(NEWS) {
+            log::info!("{done} vCPUs were moved by export and import");
+        }
+    }
+}
