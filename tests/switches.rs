@@ -169,8 +169,8 @@ fn leaks(mut run: Run) -> (u64, String) {
     run.wait_for("registers: looked before; end", BOOT);
     run.send("x");
     let line = run.wait_for("registers: painted ", BOOT);
-    assert!(number_before(&line, "encodings,") > 150, "{line}");
-    assert!(number_before(&line, "kept") > 80, "{line}");
+    assert!(number_before(&line, "encodings,") > 60, "{line}");
+    assert!(number_before(&line, "kept") > 30, "{line}");
     // The first may have begun before.
     run.wait_for("registers: looked ", BOOT);
     let line = run.wait_for("registers: looked ", BOOT);
@@ -212,7 +212,7 @@ fn a_leak_is_noticed() {
 /// The line by which the hypervisor tells of vCPUs that were replaced while they ran.
 const MOVED: &str = " vCPUs were moved by export and import";
 
-/// After every turn a vCPU goes on as another, with what was exported: no register notices.
+/// Again and again a vCPU goes on as another, with what was exported: no register notices.
 #[test]
 fn all_hold_in_vcpus_that_are_moved_by_export_and_import() {
     let mut run = faulty("remake-vcpu", &holders(600));
