@@ -55,6 +55,8 @@ pub struct Board {
     pub timer: Timer,
     /// The firmware's power interface, if there is one.
     pub psci: Option<Psci>,
+    /// The registers of the power management block, a BCM2835's, if there is one.
+    pub power_management: Option<PaRange>,
     /// The serial port for messages, if there is one we can drive.
     pub uart: Option<Uart>,
     /// The registers of the clock, a PL031, if there is one.
@@ -78,19 +80,22 @@ impl Board {
         let ram = memory::ram(&tree)?;
         let guests = modules::find(&tree, &ram);
         let (gic, gic_node) = gic::find(&tree)?;
+        let cpus = cpus::find(&tree)?;
+        let usable = memory::usable(&tree, &ram, &cpus::spin_tables(&cpus))?;
         let board = Self {
             model: tree
                 .root()
                 .text("model")
                 .unwrap_or("unknown machine")
                 .to_string(),
-            usable_ram: modules::spare(memory::usable(&tree, &ram)?, &guests),
+            usable_ram: modules::spare(usable, &guests),
             guests,
             ram,
-            cpus: cpus::find(&tree)?,
+            cpus,
             timer: timer::find(&tree, gic_node)?,
             gic,
             psci: firmware::find(&tree)?,
+            power_management: firmware::find_power_management(&tree)?,
             uart: uart::find(&tree, gic_node),
             rtc: rtc::find(&tree),
             chosen: chosen::read(&tree)?,

@@ -45,9 +45,13 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let frames = memory::take(&board, &[Some(image), Some(tree_range), bundle])?;
     stage1::enter_regime(regime).map_err(memory::refusal)?;
     let gic = devices::start_gic(&board, &cpus::affinities(&board))?;
-    let host = Arc::new(Host::probe(devices::interrupts(&board), gic, |ids| {
-        entropy::find(&board, ids)
-    }));
+    let firmware = devices::firmware(&board);
+    let host = Arc::new(Host::probe(
+        devices::interrupts(&board),
+        gic,
+        firmware,
+        |ids| entropy::find(firmware, ids),
+    ));
     tlb::invalidate_guests();
     cpus::start(&board, &host)?;
     stage1::drop_identity_map().map_err(memory::refusal)?;
@@ -58,15 +62,8 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let entropy = entropy::Source::new(&board.chosen.rng_seed, host.entropy);
     let time = devices::time_at_count_0(&board)?;
     let front = arguments.console.map(Into::into);
-    guests::start(
-        config,
-        &host,
-        frames,
-        entropy,
-        devices::psci(&board),
-        time,
-        front,
-    )?;
+    let power = devices::power(&board)?;
+    guests::start(config, &host, frames, entropy, power, time, front)?;
     console::enable_input();
     cpus::run(&host)
 }

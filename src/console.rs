@@ -5,6 +5,7 @@ use crate::{
     boot::guests,
     cpu::timer,
     debugger::commands as debugger,
+    dev::power::Last,
     log::{self, print},
     vm::{Vm, input, psci::Power, stats::NAMES},
 };
@@ -20,6 +21,7 @@ const HELP: &str = "\
   restart NAME     stops a VM and starts it anew
   move NAME VCPU CPU  gives a vCPU to another CPU
   poweroff         stops all VMs and turns the machine off
+  reset            stops all VMs and starts the machine anew
   halt NAME        makes a VM stand still; go NAME, go on; detach NAME, go on undisturbed
   break NAME ADDRESS, watch NAME ADDRESS SIZE   stop it there; clear NAME, nowhere
   regs NAME [VCPU], step NAME [VCPU]            of one that stands still
@@ -57,7 +59,11 @@ pub fn run(line: &str) {
             _ => say(Err(refuse!("move takes a VM's name and two numbers"))),
         },
         ("poweroff", []) => {
-            guests::stop_all();
+            guests::stop_all(Last::Off);
+            false
+        }
+        ("reset", []) => {
+            guests::stop_all(Last::Reset);
             false
         }
         (verb, [name, rest @ ..]) if debugger::is_command(verb) => {

@@ -1,12 +1,15 @@
 //! Drivers for the host's own devices: what EL2 drives itself.
 
+pub mod bcm2835_pm;
 pub mod console;
 pub mod entropy;
 pub mod gic;
 pub mod ns16550;
 pub mod pl011;
 pub mod pl031;
+pub mod power;
 pub mod psci;
+pub mod smccc;
 pub(crate) mod uart;
 
 pub use uart::Uart;

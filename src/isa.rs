@@ -1,5 +1,6 @@
 //! The architecture as data: encodings, registers, syndromes, descriptors. No hardware here.
 
+pub mod aarch32;
 pub mod affinity;
 pub mod descriptor;
 pub mod encoding;

@@ -38,7 +38,11 @@ mod tests;
 use crate::{
     addr::Ipa,
     dev::console::Port,
-    isa::{affinity::Affinity, features::IdRegs, sysreg::Present},
+    isa::{
+        affinity::Affinity,
+        features::{Features, IdRegs},
+        sysreg::Present,
+    },
     mem::{stage2::Stage2, table::Tables},
     sync::{SpinLock, doorbell::Doorbell},
 };
@@ -122,6 +126,8 @@ pub struct Parts<'a, T: Tables> {
     pub count: u64,
     /// The time of day, in seconds since 1970.
     pub time: u64,
+    /// Whether its EL1 is AArch32.
+    pub aarch32: bool,
     /// Its random numbers.
     pub generator: Generator,
     /// Where its vCPUs' stolen time is.
@@ -155,7 +161,7 @@ impl Vm {
         })?;
         let pa_size = parts.stage2.geometry().guest_pa_size();
         let pa_range = pa_size.map_or(0, crate::isa::descriptor::PaSize::encoding);
-        let ids = host.ids.for_guest(pa_range);
+        let ids = host.ids.for_guest(pa_range, parts.aarch32);
         Ok(Arc::new(Self {
             name: parts.name.into(),
             map: parts.map,
@@ -187,6 +193,11 @@ impl Vm {
             control: debug::control::Control::new(),
             host,
         }))
+    }
+
+    /// Returns whether its EL1 is AArch32.
+    pub const fn is_aarch32(&self) -> bool {
+        self.shown.features.has(Features::AARCH32_EL1)
     }
 
     /// Returns VTTBR_EL2.

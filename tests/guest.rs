@@ -184,6 +184,7 @@ fn the_bare_machine_passes_them_too() {
             "emulated::pairs_move_their_base",
             "emulated::pairs_of_words",
             "emulated::pairs_sign_extend",
+            "emulated::registers_that_calls_keep",
             "emulated::what_is_not_emulated_aborts",
             "emulated::zero_register_indexed",
             "hidden::activity_monitors",

@@ -51,14 +51,10 @@ fn make(folder: &Path, board: &str, output: &str, more: &[&str]) -> Output {
     run(script.to_str().expect("UTF-8"), &arguments)
 }
 
-/// Makes an image, checks its partition table and file system, and returns its path as text, for
-/// mtools with where the file system begins.
-fn checked(folder: &Path, board: &str, kind: &str) -> String {
-    let name = format!("{board}.img");
-    let done = make(folder, board, &name, &["--append", "vhe=on"]);
-    assert!(done.status.success(), "{done:?}");
-    let image = folder.join(name);
-    let bytes = std::fs::read(&image).expect("was made");
+/// Checks an image's partition table and file system, and returns its path as text, for mtools
+/// with where the file system begins.
+fn checked(folder: &Path, image: &Path, kind: &str) -> String {
+    let bytes = std::fs::read(image).expect("was made");
     let path = image.to_str().expect("UTF-8");
 
     let table = said("sfdisk", &["--dump", path]);
@@ -85,7 +81,9 @@ fn file(image: &str, name: &str) -> Vec<u8> {
 #[test]
 fn the_disk_for_u_boot() {
     let folder = Scratch::folder("image");
-    let image = checked(folder.path(), "virt", "c");
+    let done = make(folder.path(), "virt", "disk.img", &["--append", "vhe=on"]);
+    assert!(done.status.success(), "{done:?}");
+    let image = checked(folder.path(), &folder.path().join("disk.img"), "c");
     let listing = said("mdir", &["-b", "-/", "-i", &image, "::"]);
     let mut names: Vec<_> = listing.lines().collect();
     names.sort_unstable();
@@ -102,6 +100,69 @@ fn the_disk_for_u_boot() {
     assert_eq!(file(&image, "/Image").len(), 0x40);
     let menu = file(&image, "/extlinux/extlinux.conf");
     assert!(menu.ends_with(b"  append vhe=on\n"), "{menu:?}");
+}
+
+#[test]
+fn the_card_for_a_raspberry_pi() {
+    let folder = Scratch::folder("image");
+    let done = make(folder.path(), "rpi4", "sd.img", &["--append", "vhe=on"]);
+    assert!(done.status.success(), "{done:?}");
+    let image = checked(folder.path(), &folder.path().join("sd.img"), "c");
+    let listing = said("mdir", &["-b", "-i", &image, "::"]);
+    let mut names: Vec<_> = listing.lines().collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "::/LICENCE.broadcom",
+            "::/bcm2711-rpi-4-b.dtb",
+            "::/bundle.cpio",
+            "::/cmdline.txt",
+            "::/config.txt",
+            "::/entresol.img",
+            "::/fixup4.dat",
+            "::/start4.elf"
+        ]
+    );
+    assert_eq!(file(&image, "/cmdline.txt"), b"vhe=on\n");
+    assert_eq!(file(&image, "/bundle.cpio"), b"a bundle".repeat(1000));
+    let firmware = file(&image, "/start4.elf");
+    assert!(firmware.starts_with(b"\x7fELF") && firmware.len() > 1 << 20);
+    let config = String::from_utf8(file(&image, "/config.txt")).expect("ASCII");
+    for line in ["arm_64bit=1", "kernel=entresol.img", "enable_uart=1"] {
+        assert!(config.lines().any(|it| it == line), "{line}: {config}");
+    }
+}
+
+#[test]
+fn the_efi_system_partition() {
+    let folder = Scratch::folder("image");
+    let bundle = b"a bundle".repeat(1000);
+    let more = ["--append", "vhe=on"];
+    let image = support::board(folder.path(), "esp.img", "uefi", &bundle, &more);
+    let image = checked(folder.path(), &image, "ef");
+    let listing = said("mdir", &["-b", "-/", "-i", &image, "::"]);
+    let mut names: Vec<_> = listing.lines().collect();
+    names.sort_unstable();
+    let wanted = [
+        "::/EFI/",
+        "::/EFI/BOOT/",
+        "::/EFI/BOOT/BOOTAA64.EFI",
+        "::/EFI/BOOT/bundle.cpio",
+        "::/EFI/BOOT/cmdline.txt",
+    ];
+    assert_eq!(names, wanted);
+    assert_eq!(file(&image, "/EFI/BOOT/bundle.cpio"), bundle);
+    assert_eq!(file(&image, "/EFI/BOOT/cmdline.txt"), b"vhe=on\n");
+    // A PE file for AArch64 (0xaa64), an application of EFI's, with the hypervisor in it.
+    let application = file(&image, "/EFI/BOOT/BOOTAA64.EFI");
+    assert!(application.starts_with(b"MZ"));
+    let at = u32::from_le_bytes(application[0x3c..0x40].try_into().expect("four bytes")) as usize;
+    assert_eq!(application[at..at + 6], *b"PE\0\0\x64\xaa");
+    assert_eq!(application[at + 24 + 68], 10, "the subsystem");
+    let hypervisor = std::fs::read(support::hypervisor()).expect("is there");
+    let start = &hypervisor[..4096];
+    assert!(application.windows(start.len()).any(|part| part == start));
 }
 
 #[test]

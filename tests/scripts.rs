@@ -86,11 +86,18 @@ fn wrong_options_are_refused() {
 }
 
 #[test]
-fn boards_to_come_are_named_as_such() {
-    let line = refusal("run", &["--machine", "raspi4b"]);
-    assert!(line.contains("isn't supported yet"), "{line}");
-    let done = script("run", &["--machine", "raspi4b"]);
-    assert_eq!(done.status.code(), Some(2));
+fn what_a_board_has_cannot_be_chosen() {
+    for option in [
+        ["--cpu", "max"],
+        ["--gic", "2"],
+        ["--cpus", "4"],
+        ["--memory", "2G"],
+    ] {
+        let arguments = ["--machine", "raspi4b", option[0], option[1]];
+        let line = refusal("run", &arguments);
+        assert!(line.contains(option[0]), "{line}");
+        assert_eq!(script("run", &arguments).status.code(), Some(2));
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use support::{BOOT, Bundle, Qemu, Run, Scratch};
@@ -22,7 +24,7 @@ fn uefi() -> Qemu {
     Qemu::virt()
         .cpu("neoverse-n1")
         .firmware(Path::new(FIRMWARE))
-        .raw_args(&["-machine", "acpi=on"])
+        .raw_args(&["-machine", "acpi=on", "-rtc", "base=2031-05-06T07:08:09"])
 }
 
 fn linux() -> Vec<u8> {
@@ -41,6 +43,8 @@ fn answers_and_powers_off(mut run: Run) -> String {
     run.wait_for_prompt("# ", BOOT);
     run.send("echo ans$((40+2))\n");
     assert_eq!(run.wait_for("ans42", BOOT), "ans42");
+    run.send("date -u +day%F\n");
+    assert_eq!(run.wait_for("day2031-05-06", BOOT), "day2031-05-06");
     run.send("poweroff\n");
     run.wait_for("[entresol] no guest is left: powering off", BOOT);
     assert!(run.wait_exit(BOOT).success());
@@ -148,4 +152,36 @@ fn firmware_at_el1() {
         .disk(&bad_disk(&folder), "virtio-blk-pci")
         .start();
     is_refused(run, "the firmware runs at EL1, but a hypervisor needs EL2");
+}
+
+/// Returns the word at a physical address, which QEMU's monitor at `socket` reads.
+fn word(socket: &Path, address: u64) -> u32 {
+    let mut monitor = UnixStream::connect(socket).expect("QEMU listens");
+    monitor.set_read_timeout(Some(BOOT)).expect("not zero");
+    writeln!(monitor, "xp /1wx {address:#x}").expect("QEMU listens");
+    let answer = format!("{address:016x}: 0x");
+    let lines = BufReader::new(monitor).lines();
+    lines
+        .map(|line| line.expect("in time, and text"))
+        .find_map(|line| u32::from_str_radix(line.split_once(&answer)?.1.trim(), 16).ok())
+        .expect("an answer")
+}
+
+/// The firmware leaves a root port with memory, I/O and bus mastering on; the last is taken off.
+#[test]
+fn bus_masters_are_stopped() {
+    const COMMAND: u64 = 0x40_1000_0000 + (2 << 15) + 4;
+    // The folder is too deep for a socket's name.
+    let socket = std::env::temp_dir().join(format!("entresol-{}.monitor", std::process::id()));
+    let monitor = format!("unix:{},server=on,wait=off", socket.display());
+    let folder = Scratch::folder("uefi");
+    let mut run = uefi()
+        .disk(&bad_disk(&folder), "virtio-blk-pci")
+        .raw_args(&["-device", "pcie-root-port,id=root1,chassis=1,addr=2"])
+        .raw_args(&["-device", "qemu-xhci,bus=root1", "-monitor", &monitor])
+        .start();
+    run.wait_for("[entresol] error: bundle", BOOT);
+    let command = word(&socket, COMMAND) & 0xffff;
+    let _ = std::fs::remove_file(&socket);
+    assert_eq!(command, 0b011, "I/O and memory, no bus master");
 }

@@ -1,4 +1,4 @@
-"""Fetches guests' software: Debian's arm64 kernel, busybox, and U-Boot.
+"""Fetches guests' software: Debian's kernels and busybox, for arm64 and armhf, and U-Boot.
 
 Everything lands in the cache folder. apt runs with a configuration of its own,
 so the machine's package lists and architectures stay as they are; it checks
@@ -26,14 +26,23 @@ from project import Failure, cache_dir, last_line, output_of, run_watched, shown
 KERNEL = "Image"
 RAMDISK = "initrd.cpio.gz"
 FIRMWARE = "u-boot.bin"
+# The same for AArch32.
+KERNEL_32 = "zImage"
+RAMDISK_32 = "initrd-armhf.cpio.gz"
 # What a vms.toml may name without having it beside itself.
-NAMES = (KERNEL, RAMDISK, FIRMWARE)
+NAMES = (KERNEL, RAMDISK, FIRMWARE, KERNEL_32, RAMDISK_32)
 
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # The newer kernel first; the release's own where backports has none.
 SUITES = ("bookworm-backports", "bookworm")
-KERNEL_META = "linux-image-cloud-arm64"
+# Of each architecture, by its role in the record, the package; a kernel's is a meta package.
+ARCHITECTURES = {
+    "arm64": {"kernel": "linux-image-cloud-arm64", "busybox": "busybox-static", "firmware": "u-boot-qemu"},
+    "armhf": {"kernel-armhf": "linux-image-armmp-lpae", "busybox-armhf": "busybox-static"},
+}
+# The kernel for all machines, which has the device trees of boards.
+BOARDS_KERNEL_META = "linux-image-arm64"
 RECORD = "guests.json"
 INIT = Path(__file__).with_name("init.sh")
 # Drivers that a guest may need and the kernel does not have built in; init loads what is there.
@@ -47,10 +56,13 @@ def make_present(quiet=False):
     with open(cache / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         record = _read_record(cache)
-        if not _packages_present(cache, record):
-            record["packages"] = _download(cache)
-            _write_record(cache, record)
-        for name, build in ((KERNEL, _build_kernel), (RAMDISK, _build_ramdisk), (FIRMWARE, _build_firmware)):
+        for architecture, packages in ARCHITECTURES.items():
+            if not _packages_present(cache, record, packages):
+                record["packages"].update(_download(cache, architecture, packages))
+                _write_record(cache, record)
+        for name, build in (
+                (KERNEL, _build_kernel), (RAMDISK, _build_ramdisk), (FIRMWARE, _build_firmware),
+                (KERNEL_32, _build_kernel_32), (RAMDISK_32, _build_ramdisk_32)):
             _bring_up_to_date(cache, record, name, build)
     if not quiet:
         for package in record["packages"].values():
@@ -72,46 +84,49 @@ def _write_record(cache, record):
 
 # --- packages ---------------------------------------------------------------
 
-def _packages_present(cache, record):
+def _packages_present(cache, record, packages):
     return all(
         role in record["packages"] and (cache / "debs" / record["packages"][role]["file"]).is_file()
-        for role in ("kernel", "busybox", "firmware"))
+        for role in packages)
 
 
-def _download(cache):
+def need_apt(else_do):
+    """Fails where packages can't be fetched, saying what to do instead."""
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise Failure(
-                f"{tool} not found: the default guests come from Debian's archive; on another system"
-                f" put an arm64 {KERNEL} and {RAMDISK} beside your own vms.toml")
+            raise Failure(f"{tool} not found: {else_do}")
     if not KEYRING.is_file():
         raise Failure(f"{KEYRING} not found: install the package debian-archive-keyring")
-    apt = _Apt(cache)
-    print(f"setup: fetching an arm64 kernel, busybox and U-Boot from {apt.mirror} into {shown(cache)}", flush=True)
+
+
+def _download(cache, architecture, packages):
+    need_apt("the default guests come from Debian's archive; on another system"
+             f" put an arm64 {KERNEL} and {RAMDISK} beside your own vms.toml")
+    apt = Apt(cache, architecture)
+    print(f"setup: fetching {architecture} packages from {apt.mirror} into {shown(cache)}", flush=True)
     apt.run("apt-get", "-q", "update")
-    packages = {
-        "kernel": apt.download(*_newest_kernel(apt)),
-        "busybox": apt.download("busybox-static"),
-        "firmware": apt.download("u-boot-qemu"),
-    }
+    found = {
+        role: apt.download(*newest_kernel(apt, package) if role.startswith("kernel") else (package,))
+        for role, package in packages.items()}
     # The lists are 15 MB, and nothing needs them once the packages are here.
     shutil.rmtree(apt.folder)
-    return packages
+    return found
 
 
-def _newest_kernel(apt):
-    """Returns the package that the kernel's meta package depends on, and its suite."""
+def newest_kernel(apt, meta):
+    """Returns the package that a kernel's meta package depends on, and its suite."""
     for suite in SUITES:
-        for line in apt.output("apt-cache", "show", f"{KERNEL_META}/{suite}").splitlines():
+        for line in apt.output("apt-cache", "show", f"{meta}/{suite}").splitlines():
             if line.startswith("Depends: linux-image-"):
                 return line.split()[1].rstrip(","), suite
-    raise Failure(f"{apt.mirror} has no package {KERNEL_META} for {' or '.join(SUITES)}")
+    raise Failure(f"{apt.mirror} has no package {meta} for {' or '.join(SUITES)}")
 
 
-class _Apt:
-    """apt for arm64, with state, cache and sources of its own."""
+class Apt:
+    """apt for one architecture, with state, cache and sources of its own."""
 
-    def __init__(self, cache):
+    def __init__(self, cache, architecture, components="main"):
+        self.architecture = architecture
         self.folder = cache / "apt"
         self.debs = cache / "debs"
         self.log = cache / "apt.log"
@@ -123,7 +138,7 @@ class _Apt:
         (self.folder / "state/status").touch()
         (self.folder / "etc/guests.sources").write_text(
             f"Types: deb\nURIs: {self.mirror}\nSuites: {' '.join(reversed(SUITES))}\n"
-            f"Components: main\nSigned-By: {KEYRING}\n")
+            f"Components: {components}\nSigned-By: {KEYRING}\n")
         (self.folder / "apt.conf").write_text(self._configuration())
         self._environment = {**os.environ, "APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
 
@@ -134,8 +149,8 @@ class _Apt:
             line for line in (output_of(["apt-config", "dump", "Acquire"]) or "").splitlines()
             if line.startswith(("Acquire::http", "Acquire::Check-", "Acquire::Retries", "Acquire::ForceIPv"))]
         return "\n".join([
-            'APT::Architecture "arm64";',
-            'APT::Architectures "arm64";',
+            f'APT::Architecture "{self.architecture}";',
+            f'APT::Architectures "{self.architecture}";',
             'APT::Sandbox::User "root";',
             'Acquire::Languages "none";',
             'Acquire::GzipIndexes "true";',
@@ -181,7 +196,7 @@ class _Apt:
             raise Failure(f"{' '.join(command[:3])} failed ({why}); see {shown(self.log)}, and try again once the archive can be reached")
 
 
-def _unpack(deb, prefix, suffix=""):
+def unpack(deb, prefix, suffix=""):
     """Returns the bytes of the first file in the package whose path starts and ends so."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as unpacker:
         with tarfile.open(fileobj=unpacker.stdout, mode="r|") as members:
@@ -220,21 +235,32 @@ def _inputs(record, name):
         return record["packages"]["kernel"]["file"]
     if name == FIRMWARE:
         return record["packages"]["firmware"]["file"]
+    if name == KERNEL_32:
+        return record["packages"]["kernel-armhf"]["file"]
     recipe = hashlib.sha256(INIT.read_bytes() + Path(__file__).read_bytes()).hexdigest()
+    if name == RAMDISK_32:
+        return f"{record['packages']['busybox-armhf']['file']} {recipe}"
     return f"{record['packages']['busybox']['file']} {record['packages']['kernel']['file']} {recipe}"
 
 
 def _build_kernel(cache, record):
-    return raw_image(_unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
+    return raw_image(unpack(cache / "debs" / record["packages"]["kernel"]["file"], "boot/vmlinuz-"))
+
+
+def _build_kernel_32(cache, record):
+    data = unpack(cache / "debs" / record["packages"]["kernel-armhf"]["file"], "boot/vmlinuz-")
+    if data[0x24:0x28] != struct.pack("<I", 0x016F2818):
+        raise Failure("the armhf kernel is not a zImage (no magic number at offset 0x24)")
+    return data
 
 
 def _build_firmware(cache, record):
-    return _unpack(cache / "debs" / record["packages"]["firmware"]["file"], "usr/lib/u-boot/qemu_arm64/u-boot.bin")
+    return unpack(cache / "debs" / record["packages"]["firmware"]["file"], "usr/lib/u-boot/qemu_arm64/u-boot.bin")
 
 
 def _module(cache, record, name):
     """Returns a driver of the kernel's, unpacked."""
-    data = _unpack(cache / "debs" / record["packages"]["kernel"]["file"], "lib/modules/", f"/{name}.ko.xz")
+    data = unpack(cache / "debs" / record["packages"]["kernel"]["file"], "lib/modules/", f"/{name}.ko.xz")
     return lzma.decompress(data)
 
 
@@ -256,7 +282,15 @@ def raw_image(data):
 
 
 def _build_ramdisk(cache, record):
-    busybox = _unpack(cache / "debs" / record["packages"]["busybox"]["file"], "bin/busybox")
+    return _ramdisk(cache, record, "busybox", MODULES)
+
+
+def _build_ramdisk_32(cache, record):
+    return _ramdisk(cache, record, "busybox-armhf", ())
+
+
+def _ramdisk(cache, record, role, modules):
+    busybox = unpack(cache / "debs" / record["packages"][role]["file"], "bin/busybox")
     archive = cpio.Archive()
     for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root", "lib", "lib/modules"):
         archive.folder(folder)
@@ -264,7 +298,7 @@ def _build_ramdisk(cache, record):
     archive.link("bin/sh", "busybox")
     # The kernel opens this before the first process can mount /dev.
     archive.character_device("dev/console", 5, 1)
-    for name in MODULES:
+    for name in modules:
         archive.file(f"lib/modules/{name}.ko", _module(cache, record, name))
     archive.file("init", INIT.read_bytes(), 0o755)
     packed = io.BytesIO()

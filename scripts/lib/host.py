@@ -5,8 +5,9 @@ import re
 import shutil
 from pathlib import Path
 
-from project import ROOT, TARGET, UEFI_TARGET, Failure, cache_dir, last_line, output_of, run_watched, shown
+from project import ROOT, TARGET, TARGET_32, UEFI_TARGET, Failure, cache_dir, last_line, output_of, run_watched, shown
 
+TARGETS = (TARGET, UEFI_TARGET, TARGET_32)
 QEMU = "qemu-system-aarch64"
 # What Debian's packages install for QEMU's `virt`: EDK2's UEFI, and U-Boot.
 UEFI_FIRMWARE = Path("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
@@ -27,16 +28,16 @@ def rust(say):
     if not _rust_present(channel):
         if shutil.which("rustup") is None:
             raise Failure(
-                f"Rust {channel} with the target {TARGET} is needed and rustup isn't installed:"
+                f"Rust {channel} with the targets {', '.join(TARGETS)} is needed and rustup isn't installed:"
                 " install it as https://rustup.rs says")
-        say(f"installing Rust {channel} with rustfmt, clippy, {TARGET} and {UEFI_TARGET}", change=True)
+        say(f"installing Rust {channel} with rustfmt, clippy, {', '.join(TARGETS)}", change=True)
         command = ["rustup", "toolchain", "install", channel, "--profile", "minimal",
-                   "--component", "rustfmt", "--component", "clippy", "--target", TARGET,
-                   "--target", UEFI_TARGET, "--no-self-update"]
+                   "--component", "rustfmt", "--component", "clippy",
+                   *(part for target in TARGETS for part in ("--target", target)), "--no-self-update"]
         _run_logged(command, "try again once the network can be reached")
         if not _rust_present(channel):
-            raise Failure(f"rustup installed Rust {channel}, yet it lacks a target; try: rustup target add {TARGET} {UEFI_TARGET}")
-    say(f"Rust {channel}, {TARGET}, {UEFI_TARGET}")
+            raise Failure(f"rustup installed Rust {channel}, yet it lacks a target; try: rustup target add {' '.join(TARGETS)}")
+    say(f"Rust {channel}, {', '.join(TARGETS)}")
 
 
 def _channel():
@@ -56,7 +57,7 @@ def _rust_present(channel):
     if version is None or sysroot is None or not version.startswith(f"rustc {channel} "):
         return False
     libraries = Path(sysroot.strip()) / "lib/rustlib"
-    if not all((libraries / target / "lib").is_dir() for target in (TARGET, UEFI_TARGET)):
+    if not all((libraries / target / "lib").is_dir() for target in TARGETS):
         return False
     return all(output_of(["cargo", tool, "--version"], cwd=ROOT, env=environment) for tool in ("fmt", "clippy"))
 

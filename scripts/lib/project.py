@@ -11,6 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = "aarch64-unknown-none-softfloat"
 UEFI_TARGET = "aarch64-unknown-uefi"
+# What the test guest in AArch32 is built for.
+TARGET_32 = "armv7a-none-eabi"
 
 
 class Failure(Exception):

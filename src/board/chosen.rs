@@ -19,6 +19,8 @@ pub struct Chosen {
     pub rng_seed: Vec<u8>,
     /// Whether there is a seed for address randomisation that isn't zero.
     pub has_kaslr_seed: bool,
+    /// The time of day when the counter was 0, in seconds since 1970, if the loader read a clock.
+    pub time_at_count_0: Option<u64>,
 }
 
 /// Reads `/chosen`, which may be missing.
@@ -31,6 +33,7 @@ pub(super) fn read(tree: &Tree<'_>) -> Result<Chosen, Refusal> {
         initrd: initrd(node)?,
         rng_seed: node.property("rng-seed").unwrap_or_default().to_vec(),
         has_kaslr_seed: node.number("kaslr-seed").is_some_and(|seed| seed != 0),
+        time_at_count_0: node.number("entresol,time-at-count-0"),
     })
 }
 

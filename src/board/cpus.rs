@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::tree::{Node, Tree};
-use crate::addr::Pa;
+use crate::addr::{Pa, PaRange};
 use crate::error::Refusal;
 use crate::refuse;
 
@@ -29,7 +29,7 @@ pub struct Cpu {
 pub enum Start {
     /// By a call to the firmware.
     Psci,
-    /// By a write of the address to start at to this place, and SEV.
+    /// By a write of the address to start at to this place, aligned for it, and SEV.
     SpinTable(Pa),
     /// The tree does not say: good for the CPU we boot on only.
     Unknown,
@@ -62,6 +62,15 @@ pub(super) fn find(tree: &Tree<'_>) -> Result<Vec<Cpu>, Refusal> {
     Ok(cpus)
 }
 
+/// Returns the memory that spin tables are in: CPUs that wait read it for good.
+pub(super) fn spin_tables(cpus: &[Cpu]) -> Vec<PaRange> {
+    let place = |cpu: &Cpu| match cpu.start {
+        Start::SpinTable(place) => PaRange::new(place, 8),
+        Start::Psci | Start::Unknown => None,
+    };
+    cpus.iter().filter_map(place).collect()
+}
+
 fn read(node: Node<'_, '_>) -> Result<Cpu, Refusal> {
     let mpidr = match node.raw_reg()?.as_slice() {
         [(affinity, _)] if affinity & !AFFINITY == 0 => *affinity,
@@ -79,6 +88,10 @@ fn start(node: Node<'_, '_>) -> Result<Start, Refusal> {
     match node.text("enable-method") {
         Some("psci") => Ok(Start::Psci),
         Some("spin-table") => match node.number("cpu-release-addr") {
+            Some(address) if address % 8 != 0 => Err(refuse!(
+                "device tree: {}: cpu-release-addr {address:#x} is no place for an address",
+                node.path()
+            )),
             Some(address) => Ok(Start::SpinTable(Pa::new(address))),
             None => Err(refuse!(
                 "device tree: {} starts by spin-table but has no cpu-release-addr",

@@ -1,6 +1,7 @@
-//! The firmware's power interface, PSCI (Arm DEN 0022).
+//! What turns the machine off: the firmware's power interface, PSCI (Arm DEN 0022), or a device.
 
 use super::tree::Tree;
+use crate::addr::PaRange;
 use crate::error::Refusal;
 use crate::refuse;
 
@@ -62,4 +63,21 @@ pub(super) fn find(tree: &Tree<'_>) -> Result<Option<Psci>, Refusal> {
         }
     };
     Ok(Some(Psci { conduit, version }))
+}
+
+/// Returns the registers of a BCM2835's power management block; `None` when there is none.
+pub(super) fn find_power_management(tree: &Tree<'_>) -> Result<Option<PaRange>, Refusal> {
+    const NAMES: [&str; 3] = ["brcm,bcm2711-pm", "brcm,bcm2835-pm", "brcm,bcm2835-pm-wdt"];
+    /// Up to the last register that is used, and beyond.
+    const SIZE: u64 = 0x28;
+    let Some(node) = tree.compatible(&NAMES) else {
+        return Ok(None);
+    };
+    match node.reg()?.first() {
+        Some(registers) if registers.size() >= SIZE => Ok(Some(*registers)),
+        _ => Err(refuse!(
+            "device tree: {}: less than {SIZE:#x} bytes of registers",
+            node.path()
+        )),
+    }
 }

@@ -40,9 +40,14 @@ pub(super) fn ram(tree: &Tree<'_>) -> Result<Vec<PaRange>, Refusal> {
 }
 
 /// Returns the whole pages of `ram` that neither the memory reservation block nor
-/// `/reserved-memory` claims.
-pub(super) fn usable(tree: &Tree<'_>, ram: &[PaRange]) -> Result<Vec<PaRange>, Refusal> {
+/// `/reserved-memory` nor `taken` claims.
+pub(super) fn usable(
+    tree: &Tree<'_>,
+    ram: &[PaRange],
+    taken: &[PaRange],
+) -> Result<Vec<PaRange>, Refusal> {
     let mut reserved = tree.reservations().to_vec();
+    reserved.extend(taken);
     if let Some(parent) = tree.root().child("reserved-memory") {
         // `no-map` or not, disabled or not: firmware means something by it. Without `reg`
         // (`linux,cma`) an operating system may choose the place itself: nothing is taken.

@@ -87,6 +87,7 @@ fn qemu_virt_with_gicv3() {
             shift: 2,
             width: 4,
             interrupt: Some(33),
+            enables: None,
         })
     );
     assert_eq!(board.chosen.bootargs, "console=x quiet");
@@ -135,6 +136,7 @@ fn raspberry_pi_4() {
     let place = |address| Start::SpinTable(Pa::new(address));
     assert_eq!(starts, [place(0xd8), place(0xe0), place(0xe8), place(0xf0)]);
     assert_eq!(board.psci, None);
+    assert_eq!(board.power_management, Some(sized(0xfe10_0000, 0x114)));
     assert_eq!(
         board.gic,
         Gic::V2 {
@@ -153,6 +155,7 @@ fn raspberry_pi_4() {
             shift: 2,
             width: 4,
             interrupt: Some(125),
+            enables: Some(sized(0xfe21_5004, 4)),
         })
     );
     assert_eq!(
@@ -162,6 +165,7 @@ fn raspberry_pi_4() {
             initrd: Some(range(0x2eb0_0000, 0x2ec0_0000)),
             rng_seed: vec![],
             has_kaslr_seed: false,
+            time_at_count_0: None,
         }
     );
 }
@@ -226,6 +230,7 @@ fn an_odd_tree() {
             shift: 2,
             width: 4,
             interrupt: Some(39),
+            enables: None,
         })
     );
 }
@@ -241,6 +246,35 @@ fn the_console_falls_back_to_a_pl011() {
     // The one PL011 left lies outside its bus.
     let unmapped = with(ODD, b"ns16550a", b"ns16550x");
     assert_eq!(board(&unmapped).uart, None);
+}
+
+/// A place to write to that the tree forgot to reserve.
+#[test]
+fn spin_tables_are_nobodys_ram() {
+    let places = (1..4).map(|cpu| {
+        let place = |high: u8| [0, 0, 0, high, 0, 0, 0, 0xd8 + 8 * cpu];
+        (place(0), [0, 0, 0, 0, 0x10, 0, 0x20, 0xd8 + 8 * cpu])
+    });
+    let moved = places.fold(RPI4.to_vec(), |tree, (from, to)| with(&tree, &from, &to));
+    assert_eq!(
+        board(&moved).usable_ram,
+        [
+            range(0x1000, 0x1000_2000),
+            range(0x1000_3000, 0x3b3f_f000),
+            range(0x4000_0000, 0xfc00_0000)
+        ]
+    );
+    assert_eq!(
+        refusal(RPI4, b"\0\0\0\0\0\0\0\xe0", b"\0\0\0\0\0\0\0\xe4"),
+        "device tree: /cpus/cpu@1: cpu-release-addr 0xe4 is no place for an address"
+    );
+}
+
+#[test]
+fn a_serial_port_needs_all_its_registers() {
+    let port = |size: u8| [0x7e, 0x21, 0x50, 0x40, 0, 0, 0, size];
+    let small = with(RPI4, &port(0x40), &port(0x20));
+    assert_eq!(board(&small).uart.unwrap().kind, UartKind::Pl011);
 }
 
 #[test]
@@ -285,6 +319,14 @@ fn what_is_missing_is_named() {
     assert_eq!(
         refusal(RPI4, b"cpu-release-addr", b"cpu-release-adxr"),
         "device tree: /cpus/cpu@0 starts by spin-table but has no cpu-release-addr"
+    );
+    assert_eq!(
+        refusal(
+            RPI4,
+            &[0x7e, 0x10, 0, 0, 0, 0, 1, 0x14],
+            &[0x7e, 0x10, 0, 0, 0, 0, 0, 0x24]
+        ),
+        "device tree: /soc/watchdog@7e100000: less than 0x28 bytes of registers"
     );
 }
 

@@ -4,11 +4,12 @@
 
 use super::{devices, guests};
 use crate::{
+    addr::{Pa, PaRange},
     board::{Board, cpus::Start},
     cpu::{
-        barrier,
+        barrier, cache,
         local::{self, Local},
-        secondary::{StartBlock, secondary_entry},
+        secondary::{self, StartBlock, secondary_entry, spinning_entry},
         timer,
     },
     error::Refusal,
@@ -61,21 +62,55 @@ pub fn start(board: &Board, host: &Arc<Host>) -> Result<(), Refusal> {
 fn start_one(board: &Board, host: &Host, index: usize, affinity: Affinity) -> Result<(), Refusal> {
     let mut cpus = board.cpus.iter();
     let described = cpus.find(|cpu| Affinity::from_mpidr(cpu.mpidr) == affinity);
-    let psci = devices::psci(board)
-        .filter(|_| described.is_some_and(|cpu| cpu.start == Start::Psci))
-        .ok_or_else(|| refuse!("it isn't started by PSCI"))?;
+    let method = described.map_or(Start::Unknown, |cpu| cpu.start);
     let (stack, emergency) = stage1::map_stacks(index).map_err(super::memory::refusal)?;
     let local: &'static Local = Box::leak(Box::new(Local::new(index, stack, emergency)));
     let block = StartBlock::new(stage1::root(), host.mode.vhe, stack.1, local);
-    let pa = |pointer| stage1::to_pa(pointer).ok_or_else(|| refuse!("it has no physical address"));
-    let entry = pa(&raw const secondary_entry)?;
-    let context = pa(core::ptr::from_ref(block).cast())?.as_u64();
+    let block = to_pa(core::ptr::from_ref(block).cast())?;
     let before = ONLINE.load(Ordering::Acquire);
+    match method {
+        Start::Psci => turn_on(board, affinity, block)?,
+        Start::SpinTable(place) => release(place, affinity, block)?,
+        Start::Unknown => return Err(refuse!("the device tree does not say how to start it")),
+    }
+    let came = wait_for_more_than(before);
+    secondary::call(None);
+    came
+}
+
+/// Has the firmware turn a CPU on.
+fn turn_on(board: &Board, affinity: Affinity, block: Pa) -> Result<(), Refusal> {
+    let psci = devices::psci(board).ok_or_else(|| refuse!("there is no PSCI to start it by"))?;
+    let entry = to_pa(&raw const secondary_entry)?;
     // SAFETY: the entry code runs with the MMU off, identity mapped as it turns it on, on a stack
     // and a block of its own, which are in memory.
-    unsafe { psci.cpu_on(affinity, entry, context) }
-        .map_err(|error| refuse!("the firmware says {error:?}"))?;
-    // One second is ages for a CPU that is there.
+    unsafe { psci.cpu_on(affinity, entry, block.as_u64()) }
+        .map_err(|error| refuse!("the firmware says {error:?}"))
+}
+
+/// Lets a CPU go that spins until there is an address at `place`.
+fn release(place: Pa, affinity: Affinity, block: Pa) -> Result<(), Refusal> {
+    let entry = to_pa(&raw const spinning_entry)?.as_u64();
+    secondary::call(Some((affinity, block)));
+    let word = PaRange::new(place, size_of::<u64>() as u64)
+        .ok_or_else(|| refuse!("its place in the spin table is no address"))?;
+    stage1::with_window(word, |bytes, size| {
+        // SAFETY: the window is the word of the spin table, aligned as the board has checked: it
+        // is there for this to be written. The CPU reads it past the caches.
+        unsafe { bytes.cast::<u64>().write_volatile(entry.to_le()) };
+        cache::clean_invalidate(bytes, size);
+    })
+    .map_err(super::memory::refusal)?;
+    barrier::sev();
+    Ok(())
+}
+
+fn to_pa(pointer: *const u8) -> Result<Pa, Refusal> {
+    stage1::to_pa(pointer).ok_or_else(|| refuse!("it has no physical address"))
+}
+
+/// Waits until more CPUs than this have come. One second is ages for one that is there.
+fn wait_for_more_than(before: usize) -> Result<(), Refusal> {
     let patience = timer::count().saturating_add(timer::frequency());
     while ONLINE.load(Ordering::Acquire) == before {
         if timer::count() > patience {
@@ -93,6 +128,7 @@ pub fn secondary() -> ! {
         log::error!("CPU {}: {refusal}", local::this().index);
         barrier::halt()
     }
+    host.join();
     ONLINE.fetch_add(1, Ordering::AcqRel);
     run(host)
 }

@@ -6,15 +6,19 @@ use crate::{
     board::{self, Board, firmware, gic::Gic, uart::UartKind},
     cpu::{local, regs, timer},
     dev::{
-        Uart, console,
+        Uart,
+        bcm2835_pm::PowerManagement,
+        console,
         gic::{
             Interface, v2,
             v3::{self, Distributor, Redistributor, Region},
         },
-        ns16550::{Ns16550, Width},
+        ns16550::{self, Ns16550, Width},
         pl011::Pl011,
         pl031,
+        power::Power,
         psci::{Conduit, Psci},
+        smccc::Firmware,
     },
     error::Refusal,
     isa::{affinity::Affinity, encoding::Encoding},
@@ -49,13 +53,21 @@ fn install(uart: &board::uart::Uart) -> Result<(), Refusal> {
             Uart::Pl011(port)
         }
         UartKind::Sbsa => Uart::Pl011(Pl011::new(registers)),
-        UartKind::Ns16550 | UartKind::BcmAux => {
+        UartKind::Ns16550 => {
             let width = if uart.width == 1 {
                 Width::Byte
             } else {
                 Width::Word
             };
             Uart::Ns16550(Ns16550::new(registers, uart.shift, width))
+        }
+        UartKind::BcmAux => {
+            if let Some(enables) = uart.enables {
+                ns16550::turn_on_mini_uart(&map(enables, "UART's switch")?);
+            }
+            let mut port = Ns16550::new(registers, uart.shift, Width::Word);
+            port.enable_mini_uart();
+            Uart::Ns16550(port)
         }
     };
     console::install(driver);
@@ -81,6 +93,7 @@ pub fn start_last_resort_console(tree: Pa) {
         shift: 2,
         width: 4,
         interrupt: None,
+        enables: None,
     });
     // Nobody is left to tell of a failure.
     let _ = install(&uart);
@@ -277,11 +290,11 @@ pub fn interrupts(board: &Board) -> Interrupts {
 /// The PPI that Arm's Base System Architecture gives the EL1 physical timer.
 const ARCHITECTED_PHYSICAL_TIMER: u32 = 30;
 
-/// Returns the time of day at count 0, in seconds since 1970; without a clock, the machine was
-/// started in 1970.
+/// Returns the time of day at count 0, in seconds since 1970, by the clock or as the loader says;
+/// without either, the machine was started in 1970.
 pub fn time_at_count_0(board: &Board) -> Result<u64, Refusal> {
     let Some(clock) = board.rtc else {
-        return Ok(0);
+        return Ok(board.chosen.time_at_count_0.unwrap_or(0));
     };
     let now = pl031::seconds(&map(clock, "clock")?);
     Ok(now.saturating_sub(timer::count() / timer::frequency()))
@@ -300,11 +313,36 @@ pub fn report(board: &Board, host: &Host, frames: &Frames) {
     );
 }
 
+/// Returns the firmware, if it can be asked for more than PSCI.
+pub fn firmware(board: &Board) -> Option<Firmware> {
+    let psci = board.psci.as_ref()?;
+    let version = psci.version >= firmware::Version::V1_0;
+    version.then(|| Firmware::find(conduit(psci.conduit)))?
+}
+
+const fn conduit(conduit: firmware::Conduit) -> Conduit {
+    match conduit {
+        firmware::Conduit::Hvc => Conduit::Hvc,
+        firmware::Conduit::Smc => Conduit::Smc,
+    }
+}
+
 /// Returns a client of the firmware's power interface.
 pub fn psci(board: &Board) -> Option<Psci> {
     let psci = board.psci.as_ref()?;
-    Some(Psci::new(match psci.conduit {
-        firmware::Conduit::Hvc => Conduit::Hvc,
-        firmware::Conduit::Smc => Conduit::Smc,
-    }))
+    Some(Psci::new(conduit(psci.conduit)))
+}
+
+/// Returns what turns the machine off, if anything does.
+pub fn power(board: &Board) -> Result<Option<Power>, Refusal> {
+    if let Some(psci) = psci(board) {
+        return Ok(Some(Power::Firmware(psci)));
+    }
+    let block = board.power_management;
+    block
+        .map(|registers| {
+            let registers = map(registers, "power management block")?;
+            Ok(Power::Bcm2835(PowerManagement::new(registers)))
+        })
+        .transpose()
 }

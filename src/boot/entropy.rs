@@ -1,9 +1,8 @@
 //! Random numbers for guests: a ChaCha20 generator, seeded by the boot loader and the machine.
 
 use crate::{
-    board::{Board, firmware},
     cpu::timer,
-    dev::{entropy::Entropy, psci::Conduit},
+    dev::{entropy::Entropy, smccc::Firmware},
     isa::features::{IdReg, IdRegs},
     vm::trng::Generator,
 };
@@ -13,16 +12,9 @@ use rand_chacha::{
 };
 
 /// Finds the machine's source of fresh bits.
-pub fn find(board: &Board, ids: &IdRegs) -> Entropy {
+pub fn find(firmware: Option<Firmware>, ids: &IdRegs) -> Entropy {
     let rndr = crate::bits::field(ids.get(IdReg::ID_AA64ISAR0), 60, 4);
-    let asked = board
-        .psci
-        .filter(|psci| psci.version >= firmware::Version::V1_0);
-    let conduit = asked.map(|psci| match psci.conduit {
-        firmware::Conduit::Hvc => Conduit::Hvc,
-        firmware::Conduit::Smc => Conduit::Smc,
-    });
-    Entropy::find(rndr != 0, conduit)
+    Entropy::find(rndr != 0, firmware)
 }
 
 /// A generator for what guests start with: the seeds in their device trees, and those of their

@@ -9,7 +9,10 @@ use crate::{
     board::Board,
     config::{Config, sources, vms::Reaction},
     cpu::{timer, tlb},
-    dev::{console, psci::Psci},
+    dev::{
+        console,
+        power::{Last, Power},
+    },
     error::Refusal,
     isa::{descriptor::stage2::Support, features::IdReg},
     mem::{
@@ -25,7 +28,7 @@ use crate::{
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use crashes::Crashes;
-use make::{ThisMachine, make_vm, refuse_unsupported};
+use make::{ThisMachine, check_state, make_vm};
 
 /// Reads what VMs there are; says what is wrong with those that can't be had.
 pub fn bundle(board: &Board) -> Result<Config<'static>, Refusal> {
@@ -64,7 +67,9 @@ struct Guests {
     host: Arc<Host>,
     frames: Frames,
     entropy: Source,
-    psci: Option<Psci>,
+    power: Option<Power>,
+    /// What becomes of the machine after the last.
+    last: Last,
     /// The time of day at count 0, in seconds since 1970.
     time_at_count_0: u64,
     running: Vec<Running>,
@@ -85,7 +90,7 @@ pub fn start(
     host: &Arc<Host>,
     frames: Frames,
     entropy: Source,
-    psci: Option<Psci>,
+    power: Option<Power>,
     time_at_count_0: u64,
     front: Option<String>,
 ) -> Result<(), Refusal> {
@@ -97,7 +102,8 @@ pub fn start(
         host: host.clone(),
         frames,
         entropy,
-        psci,
+        power,
+        last: Last::Off,
         time_at_count_0,
         running: Vec::new(),
         vmids: Vmids::new(wide_vmids(host)),
@@ -198,8 +204,11 @@ pub fn restart(name: &str) -> Result<(), Refusal> {
     end(name, Ending::Restart)
 }
 
-/// Stops all VMs; with the last, the machine goes off.
-pub fn stop_all() {
+/// Stops all VMs; with the last, this becomes of the machine.
+pub fn stop_all(last: Last) {
+    if let Some(guests) = GUESTS.lock().as_mut() {
+        guests.last = last;
+    }
     for vm in running() {
         vm.end(Ending::Off);
         crate::debugger::forget(&vm);
@@ -267,7 +276,7 @@ impl Guests {
         let vmid = self.free_vmid()?;
         let config = &self.config.vms[number];
         config.check_machine(cpus::online() as u32, self.frames.free_bytes())?;
-        refuse_unsupported(config)?;
+        check_state(config, &self.host)?;
         let online = cpus::online();
         if config.cpus as usize > online {
             log::info!(
@@ -367,7 +376,7 @@ impl Guests {
         self.give_back(&memory);
         self.react(number, vm.ending());
         if self.running.is_empty() {
-            return self.power_off();
+            return self.end_machine();
         }
         if was_in_front {
             self.choose_front(&vm.name);
@@ -409,14 +418,18 @@ impl Guests {
         }
     }
 
-    fn power_off(&self) {
-        log::info!("no guest is left: powering off");
-        match self.psci {
-            Some(psci) => {
-                let error = psci.system_off();
-                log::error!("the firmware does not power off: {error:?}");
+    fn end_machine(&self) {
+        log::info!(
+            "no guest is left: {}",
+            match self.last {
+                Last::Off => "powering off",
+                Last::Reset => "starting the machine anew",
             }
-            None => log::error!("there is no firmware to power off by"),
-        }
+        );
+        let why = self.power.as_ref().map_or_else(
+            || refuse!("nothing is known that turns this machine off"),
+            |power| power.end(self.last),
+        );
+        log::error!("{why}");
     }
 }

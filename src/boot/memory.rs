@@ -10,7 +10,11 @@ use crate::{
     board::{Board, memory::subtract},
     error::Refusal,
     isa::descriptor::stage1::Regime,
-    mem::{frames::Frames, stage1, table::TableError},
+    mem::{
+        frames::{Frames, LARGEST_BLOCK},
+        stage1,
+        table::TableError,
+    },
     refuse,
 };
 
@@ -22,6 +26,8 @@ unsafe extern "C" {
 
 /// What RAM is handed out in.
 const GRANULE: u64 = 2 << 20;
+/// The most whose words are made at once: as large as a block can be, a multiple of [`GRANULE`].
+const LARGEST_PART: u64 = LARGEST_BLOCK;
 
 /// Returns where the image lies, given where the loader put it.
 pub fn image(start: Pa) -> PaRange {
@@ -55,11 +61,10 @@ pub fn take(board: &Board, taken: &[Option<PaRange>]) -> Result<Frames, Refusal>
     let heap = heap(&free)?;
     stage1::add_heap(heap).map_err(refusal)?;
     let mut frames = Frames::new();
-    for range in subtract(&free, heap) {
-        let blocks = range.shrink_to(GRANULE);
-        if blocks.size() == 0 {
-            continue;
-        }
+    let blocks = subtract(&free, heap)
+        .into_iter()
+        .map(|range| range.shrink_to(GRANULE));
+    for blocks in blocks.flat_map(parts) {
         let words = stage1::frame_words(blocks).map_err(refusal)?;
         // SAFETY: the words of these frames were just mapped, for good, for this.
         unsafe { frames.add(blocks, words) }
@@ -70,6 +75,15 @@ pub fn take(board: &Board, taken: &[Option<PaRange>]) -> Result<Frames, Refusal>
         let _ = frames.reserve(whole_pages(range));
     }
     Ok(frames)
+}
+
+/// Cuts a range into parts whose words the heap's largest block has room for; no parts of nothing.
+fn parts(range: PaRange) -> impl Iterator<Item = PaRange> {
+    let starts = (range.start().as_u64()..range.end().as_u64()).step_by(LARGEST_PART as usize);
+    starts.map(move |start| {
+        let end = start.saturating_add(LARGEST_PART).min(range.end().as_u64());
+        PaRange::between(Pa::new(start), Pa::new(end))
+    })
 }
 
 /// Chooses the heap: 4 MiB and a 128th of RAM, for tables and the frame table, at the end of the

@@ -33,6 +33,11 @@ mod imp {
         barrier::dsb(SY);
     }
 
+    /// Wakes the CPUs that wait for an event.
+    pub fn sev() {
+        asm::sev();
+    }
+
     /// Sleeps until an interrupt is pending; EL2 has them masked and does not take it.
     #[inline(always)]
     pub fn wfi() {
@@ -53,6 +58,9 @@ mod imp {
 
     /// Waits until everything, devices included, sees this CPU's memory accesses.
     pub fn dsb_sy() {}
+
+    /// Wakes the CPUs that wait for an event.
+    pub fn sev() {}
 
     /// Sleeps until an interrupt is pending; EL2 has them masked and does not take it.
     pub fn wfi() {}

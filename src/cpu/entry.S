@@ -62,22 +62,24 @@ primary:
     csel    x11, x11, x2, eq
     csel    x12, x12, x3, eq
 
-    // Six tables: level 0; levels 1, 2, 3 of the image; levels 1, 2 of the identity map.
+    // Seven tables: level 0; levels 1, 2, 3 and 3 of the image; levels 1, 2 of the identity map.
     add     x1, x24, #0x1000
     orr     x2, x1, #3
     str     x2, [x24, #(511 * 8)]
     add     x3, x24, #0x2000
     orr     x2, x3, #3
     str     x2, [x1]
-    add     x4, x24, #0x3000
+    add     x4, x24, #0x3000            // side by side: as one table of 4 MiB below
     orr     x2, x4, #3
     str     x2, [x3]
+    add     x2, x2, #0x1000
+    str     x2, [x3, #8]
 
     .macro  map_pages from, to, attributes
     adrp    x1, \from
     adrp    x2, \to
     sub     x3, x1, x19
-    add     x3, x4, x3, lsr #9          // its place in the level 3 table
+    add     x3, x4, x3, lsr #9          // its place in the level 3 tables
 3:  cmp     x1, x2
     b.hs    4f
     orr     x5, x1, \attributes
@@ -93,9 +95,9 @@ primary:
     map_pages __boot_stack_bottom, __boot_stack_top, x12
     map_pages __boot_tables_start, __boot_tables_end, x12
 
-    // The identity map: the image's 2 MiB, executable, until Rust drops it.
-    add     x1, x24, #0x4000
-    add     x3, x24, #0x5000
+    // The identity map: the image's first 2 MiB, executable, until Rust drops it.
+    add     x1, x24, #0x5000
+    add     x3, x24, #0x6000
     ubfx    x2, x19, #39, #9
     orr     x5, x1, #3
     str     x5, [x24, x2, lsl #3]
@@ -115,7 +117,7 @@ primary:
     mov     x2, #4
     lsl     x2, x2, x1
     mov     x1, x24
-    add     x3, x24, #(6 * 0x1000)
+    adrp    x3, __boot_tables_end
 5:  dc      ivac, x1
     add     x1, x1, x2
     cmp     x1, x3

@@ -1,7 +1,27 @@
 // The first instructions of every CPU but the first: from the firmware, MMU off,
-// to Rust at the fixed virtual address. x0 = its start block, physical.
+// to Rust at the fixed virtual address.
 
     .pushsection .head.secondary, "ax"
+
+// From a spin table, which hands nothing over: the call says who is meant, and
+// where its start block is. Who isn't waits for the next call: it shares its
+// place in the table with others, or came when it was no longer waited for.
+    .global spinning_entry
+spinning_entry:
+    mrs     x1, mpidr_el1
+    ldr     x2, ={affinity}
+    and     x1, x1, x2
+    adrp    x2, {call}
+    add     x2, x2, :lo12:{call}
+1:  ldr     x3, [x2, #{call_affinity}]
+    cmp     x1, x3
+    b.eq    2f
+    wfe
+    b       1b
+2:  dmb     sy                          // the block was written before the name
+    ldr     x0, [x2, #{call_block}]
+
+// From PSCI, which hands over x0 = its start block, physical.
     .global secondary_entry
 secondary_entry:
     msr     daifset, #0xf

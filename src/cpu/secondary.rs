@@ -4,11 +4,15 @@
 #![expect(unsafe_code, reason = "the first instructions")]
 
 use super::{
-    cache,
+    barrier, cache,
     entry::{HCR_EL2_BOOT, SCTLR_OFF},
     local::Local,
 };
-use core::arch::global_asm;
+use crate::{addr::Pa, isa::affinity::Affinity};
+use core::{
+    arch::global_asm,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// What a CPU is told when it starts; it reads this with its MMU off.
 #[repr(C, align(64))]
@@ -37,9 +41,45 @@ impl StartBlock {
     }
 }
 
+/// What the CPUs that a spin table let go read with their MMUs off: who is meant, and its block.
+#[repr(C, align(128))]
+struct Call {
+    affinity: AtomicU64,
+    block: AtomicU64,
+}
+
+/// No CPU: these bits are no affinity.
+const NOBODY: u64 = u64::MAX;
+
+static CALL: Call = Call {
+    affinity: AtomicU64::new(NOBODY),
+    block: AtomicU64::new(0),
+};
+
+/// Names the CPU that may come by [`spinning_entry`], and the physical address of its block;
+/// `None` is for nobody. One at a time, and only the CPU that booted says so.
+pub fn call(cpu: Option<(Affinity, Pa)>) {
+    let (affinity, block) = cpu.map_or((NOBODY, 0), |(cpu, block)| (cpu.mpidr(), block.as_u64()));
+    // The name goes first and comes last: nobody reads it with another's block.
+    CALL.affinity.store(NOBODY, Ordering::Relaxed);
+    publish_call();
+    CALL.block.store(block, Ordering::Relaxed);
+    publish_call();
+    CALL.affinity.store(affinity, Ordering::Relaxed);
+    publish_call();
+    barrier::sev();
+}
+
+/// Puts the call into memory, where a CPU without caches reads it.
+fn publish_call() {
+    cache::clean_invalidate(core::ptr::from_ref(&CALL).cast(), size_of::<Call>());
+}
+
 unsafe extern "C" {
     /// Where the firmware is to start a CPU; only its address means something.
     pub safe static secondary_entry: u8;
+    /// Where a spin table is to send a CPU; only its address means something.
+    pub safe static spinning_entry: u8;
 }
 
 global_asm!(
@@ -48,4 +88,8 @@ global_asm!(
     stack = const core::mem::offset_of!(StartBlock, stack),
     sctlr_el2_off = const SCTLR_OFF,
     hcr_el2_boot = const HCR_EL2_BOOT,
+    affinity = const Affinity::MPIDR_MASK,
+    call = sym CALL,
+    call_affinity = const core::mem::offset_of!(Call, affinity),
+    call_block = const core::mem::offset_of!(Call, block),
 );

@@ -78,6 +78,19 @@
     b       resume
     .endm
 
+// Of a guest whose EL1 is AArch32. Its banked registers are x16 to x30: the frame is always
+// completed, and all of it reloaded.
+    .macro  guest_sync_aarch32
+    .balign 0x80
+    save_volatile
+    mrs     x1, esr_el2
+    host_stack
+    save_rest
+    bl      guest_aarch32
+    tbnz    w0, #0, after_complete
+    b       resume_all
+    .endm
+
     .macro  guest_irq
     .balign 0x80
     save_volatile
@@ -111,7 +124,7 @@ vectors:
     guest_irq
     guest_irq
     guest_serror
-    guest_sync
+    guest_sync_aarch32
     guest_irq
     guest_irq
     guest_serror

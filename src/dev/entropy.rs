@@ -1,15 +1,7 @@
 //! Where fresh random bits come from: the CPU, or the firmware's TRNG (Arm DEN 0098).
 
-#![expect(unsafe_code, reason = "calls to the firmware hand it the CPU")]
-
-use super::psci::{Conduit, Psci};
-use crate::{
-    cpu::{
-        random,
-        smc::{hvc, smc},
-    },
-    isa::smccc,
-};
+use super::smccc::Firmware;
+use crate::{cpu::random, isa::smccc};
 use core::fmt;
 
 /// A source of fresh random bits.
@@ -18,7 +10,7 @@ pub enum Entropy {
     /// FEAT_RNG of every CPU.
     Cpu,
     /// The firmware's TRNG.
-    Firmware(Conduit),
+    Firmware(Firmware),
     /// There is none.
     Absent,
 }
@@ -34,12 +26,11 @@ impl fmt::Display for Entropy {
 }
 
 impl Entropy {
-    /// Finds the source: the CPU when it has FEAT_RNG, else `firmware`, whose PSCI is 1.0 or newer,
-    /// when it has a TRNG.
-    pub fn find(cpu_has_it: bool, firmware: Option<Conduit>) -> Self {
+    /// Finds the source: the CPU when it has FEAT_RNG, else `firmware` when it has a TRNG.
+    pub fn find(cpu_has_it: bool, firmware: Option<Firmware>) -> Self {
         match firmware {
             _ if cpu_has_it => Self::Cpu,
-            Some(conduit) if has_trng(conduit) => Self::Firmware(conduit),
+            Some(firmware) if has_trng(firmware) => Self::Firmware(firmware),
             _ => Self::Absent,
         }
     }
@@ -48,7 +39,7 @@ impl Entropy {
     pub fn fresh(self) -> Option<u64> {
         match self {
             Self::Cpu => random::fresh(),
-            Self::Firmware(conduit) => match ask(conduit, smccc::TRNG_RND_64, 64) {
+            Self::Firmware(firmware) => match firmware.ask(smccc::TRNG_RND_64, 64) {
                 [0, _, _, bits] => Some(bits),
                 _ => None,
             },
@@ -57,34 +48,18 @@ impl Entropy {
     }
 }
 
-/// Asks, step by step, so that no call is made that the callee might not answer: PSCI_FEATURES
-/// tells of SMCCC_VERSION, and version 1.1 answers unknown functions.
-fn has_trng(conduit: Conduit) -> bool {
-    const SMCCC_1_1: i32 = 0x1_0001;
-    let there = |function, argument| ask(conduit, function, argument)[0] as i32;
-    Psci::new(conduit).features(smccc::VERSION).is_ok()
-        && there(smccc::VERSION, 0) >= SMCCC_1_1
-        && there(smccc::TRNG_VERSION, 0) >= 0
-        && there(smccc::TRNG_FEATURES, smccc::TRNG_RND_64) >= 0
-}
-
-/// Makes one of the calls of this file.
-fn ask(conduit: Conduit, function: u32, argument: u32) -> [u64; 4] {
-    let args = [argument.into(), 0, 0];
-    // SAFETY: SMCCC_VERSION, TRNG_VERSION, TRNG_FEATURES and TRNG_RND, the only functions asked
-    // for, give numbers and take nothing.
-    unsafe {
-        match conduit {
-            Conduit::Smc => smc(function, args),
-            Conduit::Hvc => hvc(function, args),
-        }
-    }
+fn has_trng(firmware: Firmware) -> bool {
+    let there = |function, argument| firmware.ask(function, argument)[0] as i32 >= 0;
+    there(smccc::TRNG_VERSION, 0) && there(smccc::TRNG_FEATURES, smccc::TRNG_RND_64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::fake::{self, Event};
+    use crate::{
+        cpu::fake::{self, Event},
+        dev::psci::Conduit,
+    };
 
     fn answering(answers: &[[u64; 4]]) {
         fake::reset();
@@ -94,7 +69,7 @@ mod tests {
     #[test]
     fn the_cpu_comes_first() {
         answering(&[]);
-        let source = Entropy::find(true, Some(Conduit::Smc));
+        let source = Entropy::find(true, None);
         assert_eq!(source, Entropy::Cpu);
         assert!(fake::with(|cpu| cpu.log.is_empty()), "nobody was called");
         assert_eq!(source.fresh(), None);
@@ -109,13 +84,12 @@ mod tests {
         let version = [0x1_0001, 0, 0, 0];
         let no = [u64::MAX, 0, 0, 0];
         for (answers, calls) in [
-            (&[no][..], 1),
-            (&[yes, [0x1_0000, 0, 0, 0]], 2),
-            (&[yes, version, no], 3),
+            (&[yes, version, no][..], 3),
             (&[yes, version, [0x1_0000, 0, 0, 0], no], 4),
         ] {
             answering(answers);
-            assert_eq!(Entropy::find(false, Some(Conduit::Smc)), Entropy::Absent);
+            let firmware = Firmware::find(Conduit::Smc);
+            assert_eq!(Entropy::find(false, firmware), Entropy::Absent);
             assert_eq!(fake::with(|cpu| cpu.log.len()), calls);
         }
         assert_eq!(Entropy::find(false, None), Entropy::Absent);
@@ -126,8 +100,8 @@ mod tests {
         let yes = [0; 4];
         let version = [0x1_0001, 0, 0, 0];
         answering(&[yes, version, [0x1_0000, 0, 0, 0], yes]);
-        let source = Entropy::find(false, Some(Conduit::Smc));
-        assert_eq!(source, Entropy::Firmware(Conduit::Smc));
+        let source = Entropy::find(false, Firmware::find(Conduit::Smc));
+        assert!(matches!(source, Entropy::Firmware(_)));
         fake::with(|cpu| cpu.answers.extend([[0, 1, 2, 3], [-3_i64 as u64, 0, 0, 0]]));
         assert_eq!((source.fresh(), source.fresh()), (Some(3), None));
         let last = fake::with(|cpu| cpu.log.last().copied());

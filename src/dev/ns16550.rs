@@ -1,5 +1,5 @@
 //! Driver for the 16550 family, among them the Raspberry Pi's mini UART (`bcm2835-aux`), which
-//! is one with its registers 4 bytes apart and 4 bytes wide.
+//! is nearly one, with its registers 4 bytes apart and 4 bytes wide.
 //!
 //! The port is taken as firmware left it.
 
@@ -13,9 +13,15 @@ const IER: usize = 1;
 const IIR: usize = 2;
 const LCR: usize = 3;
 const LSR: usize = 5;
+/// The mini UART's extra control.
+const MINI_CNTL: usize = 8;
 
 /// IER: data, and errors. The mini UART raises nothing for data alone.
 const IER_DATA_AND_ERRORS: u32 = 0b101;
+/// LCR: eight bits; the mini UART wants both of them set (its manual's table says otherwise).
+const LCR_8_BITS: u32 = 0b11;
+/// MINI_CNTL: receiver and transmitter on, no automatic flow control.
+const MINI_CNTL_ON: u32 = 0b11;
 /// LCR: the first two registers are the divisor.
 const LCR_DLAB: u32 = 1 << 7;
 const LSR_DATA: u32 = 1 << 0;
@@ -65,6 +71,17 @@ impl Ns16550 {
         let format = self.read(LCR);
         if format & LCR_DLAB != 0 {
             self.write(LCR, format & !LCR_DLAB);
+        }
+    }
+
+    /// Sets a mini UART to eight bits, with its receiver and transmitter on, at whatever speed
+    /// firmware left it.
+    ///
+    /// Its window must have at least `9 << shift` bytes.
+    pub fn enable_mini_uart(&mut self) {
+        self.write(LCR, LCR_8_BITS);
+        if self.read(MINI_CNTL) != MINI_CNTL_ON {
+            self.write(MINI_CNTL, MINI_CNTL_ON);
         }
     }
 
@@ -125,6 +142,14 @@ impl Ns16550 {
             Width::Byte => self.registers.write8(offset, value as u8),
             Width::Word => self.registers.write32(offset, value),
         }
+    }
+}
+
+/// Turns the mini UART on in the register it shares with others: off, it has no registers.
+pub fn turn_on_mini_uart(enables: &Mmio) {
+    let on = enables.read32(0);
+    if on & 1 == 0 {
+        enables.write32(0, on | 1);
     }
 }
 
@@ -192,5 +217,21 @@ mod tests {
         registers.write32(0, u32::MAX);
         assert!(port.put(1));
         assert_eq!(registers.read32(0), 1);
+    }
+
+    #[test]
+    fn a_mini_uart_is_turned_on_beside_others() {
+        let mut bench = Bench::new(0x40);
+        let registers = bench.window();
+        let mut port = Ns16550::new(bench.window(), 2, Width::Word);
+        registers.write32(LCR << 2, 0x80);
+        port.enable_mini_uart();
+        assert_eq!(registers.read32(LCR << 2), 3);
+        assert_eq!(registers.read32(0x20), 3);
+        let mut bench = Bench::new(4);
+        let enables = bench.window();
+        enables.write32(0, 0b100);
+        turn_on_mini_uart(&bench.window());
+        assert_eq!(enables.read32(0), 0b101);
     }
 }

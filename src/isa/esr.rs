@@ -8,8 +8,24 @@ pub mod class {
     pub const UNKNOWN: u64 = 0x00;
     /// WFI or WFE, and their forms with a timeout.
     pub const WFX: u64 = 0x01;
+    /// AArch32: MCR or MRC of coprocessor 15.
+    pub const CP15_32: u64 = 0x03;
+    /// AArch32: MCRR or MRRC of coprocessor 15.
+    pub const CP15_64: u64 = 0x04;
+    /// AArch32: MCR or MRC of coprocessor 14.
+    pub const CP14_32: u64 = 0x05;
+    /// AArch32: LDC or STC of coprocessor 14.
+    pub const CP14_LOAD_STORE: u64 = 0x06;
     /// Access to FP or SIMD registers.
     pub const FP: u64 = 0x07;
+    /// AArch32: VMRS of an ID register.
+    pub const VMRS: u64 = 0x08;
+    /// AArch32: MRRC of coprocessor 14.
+    pub const CP14_64: u64 = 0x0c;
+    /// HVC from AArch32.
+    pub const HVC_32: u64 = 0x12;
+    /// SMC from AArch32.
+    pub const SMC_32: u64 = 0x13;
     /// HVC from AArch64.
     pub const HVC: u64 = 0x16;
     /// SMC from AArch64.
@@ -78,6 +94,43 @@ impl Esr {
     #[inline(always)]
     pub const fn system_register(self) -> u32 {
         self.iss() & !(0x1f << 5) & !1
+    }
+
+    /// Returns whether the exit may come from an instruction of AArch32 whose condition failed.
+    pub const fn may_have_failed(self) -> bool {
+        /// Of an SMC: it was conditional, and may have failed (CCKNOWNPASS).
+        const UNSURE: u32 = 19;
+        match self.class() {
+            class::WFX
+            | class::CP15_32
+            | class::CP15_64
+            | class::CP14_32
+            | class::CP14_LOAD_STORE
+            | class::FP
+            | class::VMRS
+            | class::CP14_64 => true,
+            class::SMC_32 => bit(self.0, UNSURE),
+            _ => false,
+        }
+    }
+
+    /// Returns the condition of an instruction of AArch32, where the syndrome has it (CV, COND).
+    pub const fn condition(self) -> Option<u8> {
+        if bit(self.0, 24) {
+            Some(field(self.0, 20, 4) as u8)
+        } else {
+            None
+        }
+    }
+
+    /// Returns opc1 of a trapped MCRR or MRRC.
+    pub const fn pair_opc1(self) -> u8 {
+        field(self.0, 16, 4) as u8
+    }
+
+    /// Returns the second general register of a trapped MCRR or MRRC.
+    pub const fn pair_rt2(self) -> u8 {
+        field(self.0, 10, 5) as u8
     }
 
     /// Returns the immediate of an HVC or SMC.
@@ -204,10 +257,13 @@ pub fn describe_class(class: u64) -> &'static str {
     match class {
         class::UNKNOWN => "undefined instruction",
         class::WFX => "trapped WFI or WFE",
+        class::CP15_32 | class::CP15_64 | class::CP14_32 | class::CP14_64 => {
+            "trapped coprocessor access"
+        }
         class::FP => "trapped FP or SIMD instruction",
         0x0e => "illegal execution state",
-        class::HVC => "HVC",
-        class::SMC => "SMC",
+        class::HVC | class::HVC_32 => "HVC",
+        class::SMC | class::SMC_32 => "SMC",
         class::SYSTEM => "trapped system register access",
         class::INSTRUCTION_ABORT => "instruction abort from a lower level",
         class::INSTRUCTION_ABORT_SAME => "instruction abort",

@@ -79,6 +79,13 @@ impl Features {
         Self(self.0 & other.0)
     }
 
+    /// Takes `other` away, for tests.
+    #[cfg(test)]
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Adds `other` when `there`.
     #[must_use]
     pub const fn with(self, other: Self, there: bool) -> Self {
@@ -270,8 +277,9 @@ impl IdRegs {
     }
 
     /// Returns what a guest is shown on this CPU; `pa_range` is the ID_AA64MMFR0_EL1.PARange of its
-    /// stage 2.
-    pub fn for_guest(&self, pa_range: u64) -> Self {
+    /// stage 2. A guest whose EL1 is AArch32 is what ID_AA64PFR0_EL1 tells of here, though it can't
+    /// read that.
+    pub fn for_guest(&self, pa_range: u64, aarch32: bool) -> Self {
         let mut guest = Self::ZERO;
         for rule in RULES {
             let mut value = 0;
@@ -287,6 +295,10 @@ impl IdRegs {
         );
         let mmfr0 = guest.get(IdReg::ID_AA64MMFR0);
         guest.set(IdReg::ID_AA64MMFR0, with_field(mmfr0, 0, 4, pa_range));
+        if aarch32 {
+            let pfr0 = guest.get(IdReg::ID_AA64PFR0);
+            guest.set(IdReg::ID_AA64PFR0, with_field(pfr0, 4, 4, 2));
+        }
         guest
     }
 }
@@ -442,7 +454,7 @@ mod tests {
 
     #[test]
     fn a_full_cpu_shows_nothing_that_is_not_virtualised() {
-        let guest = everything().for_guest(2);
+        let guest = everything().for_guest(2, false);
         let nibble = |reg, lsb| field(guest.get(reg), lsb, 4);
         for (reg, lsb, what) in [
             (IdReg::ID_AA64PFR0, 8, "EL2"),
@@ -491,7 +503,7 @@ mod tests {
             (0x3f1f_1f00, 15),
         ] {
             host.set(IdReg::ID_AA64DFR1, wide);
-            let guest = host.for_guest(0);
+            let guest = host.for_guest(0, false);
             let dfr0 = guest.get(IdReg::ID_AA64DFR0);
             assert_eq!(field(dfr0, 28, 4), context, "{wide:#x}");
             assert_eq!((field(dfr0, 12, 4), field(dfr0, 20, 4)), (15, 15));
@@ -504,7 +516,7 @@ mod tests {
         let mut host = IdRegs::ZERO;
         host.set(IdReg::ID_AA64PFR0, 0xff << 16);
         host.set(IdReg::ID_AA64MMFR0, 0xf << 28 | 1 << 28);
-        let guest = host.for_guest(0);
+        let guest = host.for_guest(0, false);
         assert_eq!(field(guest.get(IdReg::ID_AA64PFR0), 16, 8), 0xff, "no FP");
         assert_eq!(
             field(guest.get(IdReg::ID_AA64MMFR0), 28, 4),
@@ -513,7 +525,7 @@ mod tests {
         );
         host.set(IdReg::ID_AA64MMFR0, 1 << 28);
         assert_eq!(
-            field(host.for_guest(0).get(IdReg::ID_AA64MMFR0), 28, 4),
+            field(host.for_guest(0, false).get(IdReg::ID_AA64MMFR0), 28, 4),
             0,
             "no LPA2"
         );

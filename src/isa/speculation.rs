@@ -38,7 +38,7 @@ pub enum Exposure {
 pub enum Workaround {
     /// Nothing is known: there is no such call.
     Unknown,
-    /// It mitigates: the way into EL2 does it for every call.
+    /// It mitigates: the firmware is called for it.
     Effective,
     /// It is there, and not needed on any CPU.
     NotNeeded,
@@ -122,7 +122,52 @@ impl Core {
     }
 }
 
+impl Workaround {
+    /// Returns what holds on a CPU by what its ID registers and its firmware say of it.
+    const fn or(self, firmware: Self) -> Self {
+        match self {
+            Self::NotNeeded => Self::NotNeeded,
+            _ => firmware,
+        }
+    }
+
+    /// Returns what holds for a vCPU that may run on CPUs of either kind: a call that mitigates is
+    /// harmless where it is not needed (Arm DEN 0028, 7.5).
+    const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::NotNeeded, Self::NotNeeded) => Self::NotNeeded,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            _ => Self::Effective,
+        }
+    }
+}
+
 impl Workarounds {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self {
+        targets: Workaround::Unknown,
+        stores: Workaround::Unknown,
+        history: Workaround::Unknown,
+    };
+
+    /// Returns what holds on a CPU of which the firmware says this.
+    pub const fn or(self, firmware: Self) -> Self {
+        Self {
+            targets: self.targets.or(firmware.targets),
+            stores: self.stores.or(firmware.stores),
+            history: self.history.or(firmware.history),
+        }
+    }
+
+    /// Returns what holds on two CPUs.
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            targets: self.targets.and(other.targets),
+            stores: self.stores.and(other.stores),
+            history: self.history.and(other.history),
+        }
+    }
+
     /// Returns what a guest is told on a CPU whose exits to EL2 do nothing against any of it.
     pub fn without_mitigation(midr: u64, ids: &IdRegs) -> Self {
         let core = Core::from_midr(midr);
@@ -148,7 +193,7 @@ impl Workarounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Workaround::{NotNeeded, Unknown};
+    use Workaround::{Effective, NotNeeded, Unknown};
 
     fn told(midr: u64, csv2: u64) -> [Workaround; 3] {
         let mut ids = IdRegs::ZERO;
@@ -167,6 +212,24 @@ mod tests {
         assert_eq!(told(0x000f_0510, 0), [Unknown; 3]);
         assert_eq!(told(0x000f_0510, 2), [NotNeeded, Unknown, Unknown]);
         assert_eq!(told(0x000f_0510, 3), [NotNeeded, Unknown, NotNeeded]);
+    }
+
+    #[test]
+    fn the_worst_cpu_decides() {
+        let all = [Unknown, Effective, NotNeeded];
+        for (n, a) in all.into_iter().enumerate() {
+            for (m, b) in all.into_iter().enumerate() {
+                assert_eq!(a.and(b), all[n.min(m)], "{a:?} and {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_firmware_is_believed_where_the_core_is_not_known_to_be_safe() {
+        assert_eq!(NotNeeded.or(Unknown), NotNeeded);
+        assert_eq!(NotNeeded.or(Effective), NotNeeded);
+        assert_eq!(Unknown.or(Effective), Effective);
+        assert_eq!(Unknown.or(NotNeeded), NotNeeded);
     }
 
     #[test]

@@ -29,6 +29,7 @@
 
 pub(crate) mod aarch32;
 pub(crate) mod control;
+pub mod coproc;
 pub(crate) mod debug;
 pub(crate) mod el1;
 pub(crate) mod el2;
@@ -126,6 +127,10 @@ impl Info {
         value & !self.res0 | self.res1
     }
 }
+
+/// What SCTLR_EL1 is at reset in AArch32, where other bits are RES1 (Arm ARM, G8.2.128 "SCTLR"):
+/// SPAN, nTWE, nTWI, CP15BEN, LSMAOE, nTLSMD and those without a name.
+const SCTLR_OF_AARCH32: u64 = 0x00c5_0838;
 
 /// Whether a row's alias column says `el12`.
 macro_rules! has_alias {
@@ -262,6 +267,14 @@ impl SysReg {
     #[inline(always)]
     pub const fn features(self) -> Features {
         PLACES[self as usize].1
+    }
+
+    /// Returns what a vCPU starts with whose EL1 is AArch32, or AArch64.
+    pub const fn reset(self, aarch32: bool) -> u64 {
+        match self {
+            Self::SCTLR_EL1 if aarch32 => SCTLR_OF_AARCH32,
+            _ => TABLE[self as usize].reset,
+        }
     }
 
     /// Returns what the table says of the register.

@@ -19,8 +19,14 @@ use crate::sync::SpinLock;
 
 /// Orders of the allocator: blocks up to 2 GiB.
 const ORDER: usize = 32;
-/// The size of the arena the heap begins with, in bytes: for the facts of a tree with 256 CPUs.
-const ARENA_SIZE: usize = 128 << 10;
+/// The size of the arena the heap begins with, in bytes: reading a tree takes four times the tree's
+/// size, and those of real boards have 40 KiB, grow with overlays, or tell of 256 CPUs. Tests make
+/// theirs on a stack.
+const ARENA_SIZE: usize = if cfg!(target_os = "none") {
+    1 << 20
+} else {
+    64 << 10
+};
 
 /// Memory that is the heap's from the beginning; page aligned, so all of it serves for pages.
 #[repr(C, align(4096))]

@@ -295,21 +295,42 @@ pub fn map_boot_data(data: PaRange) -> Result<&'static [u8], TableError> {
     Ok(unsafe { core::slice::from_raw_parts(start, data.size() as usize) })
 }
 
+/// What of the heap is mapped first: the tables of the rest come from it, not from the little that
+/// there is before.
+const FIRST_OF_HEAP: u64 = 64 << 20;
+
 /// Makes the heap: maps `memory`, whole blocks, and gives it to the allocator. Once.
 ///
 /// # Errors
 ///
 /// A [`TableError`] when it is no possible address or there is no memory for tables.
 pub fn add_heap(memory: PaRange) -> Result<(), TableError> {
+    let middle = memory.start().as_u64() + FIRST_OF_HEAP.min(memory.size());
+    let middle = Pa::new(middle);
     with(|map| {
-        let attributes = map.attributes(MemoryKind::Normal, Access::ReadWrite);
-        map.map(HEAP, memory, attributes)?;
         map.owned.heap.pa = memory;
         Ok(())
     })?;
+    for part in [
+        PaRange::between(memory.start(), middle),
+        PaRange::between(middle, memory.end()),
+    ] {
+        if part.size() != 0 {
+            add_to_heap(part, part.start().as_u64() - memory.start().as_u64())?;
+        }
+    }
+    Ok(())
+}
+
+fn add_to_heap(part: PaRange, offset: u64) -> Result<(), TableError> {
+    let at = after(HEAP, offset)?;
+    with(|map| {
+        let attributes = map.attributes(MemoryKind::Normal, Access::ReadWrite);
+        map.map(at, part, attributes)
+    })?;
     // SAFETY: the memory was just mapped, for good, and is nobody else's: it is kept out of the
     // frames that are given to guests.
-    unsafe { heap::extend(HEAP, memory.size() as usize) }
+    unsafe { heap::extend(at, part.size() as usize) }
     Ok(())
 }
 

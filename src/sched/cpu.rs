@@ -12,7 +12,8 @@ use crate::{
     dev::gic::{CpuInterface, Interface, Taken},
     sync::SpinLock,
     vm::{
-        Ending, Vm, debug,
+        Ending, Vm,
+        debug::{self, control},
         host::{Host, KICK, NUDGE},
         input,
         vcpu::{Exit, Vcpu},
@@ -66,8 +67,8 @@ pub struct Cpu {
     resident: Option<usize>,
     last: usize,
     slice: u64,
-    /// Whether some vCPU here may have to be handed over to stand still.
-    parking: bool,
+    /// How many requests to stand still were seen.
+    halts: usize,
     /// The count at which the turn before ended, or the sleep since.
     left: u64,
 }
@@ -82,7 +83,7 @@ impl Cpu {
             shares: Vec::new(),
             resident: None,
             last: 0,
-            parking: false,
+            halts: 0,
             slice: (host.frequency / SLICES_PER_SECOND).max(1),
             left: timer::count(),
         }
@@ -97,11 +98,11 @@ impl Cpu {
             if let Some(vm) = self.dismiss() {
                 return Event::Left(vm);
             }
-            if let Some((vcpu, cpu)) = self.let_go() {
-                return Event::Moved(vcpu, cpu);
-            }
             if let Some(vm) = self.park() {
                 return Event::Halted(vm);
+            }
+            if let Some((vcpu, cpu)) = self.let_go() {
+                return Event::Moved(vcpu, cpu);
             }
             if let Some(command) = input::take_command() {
                 return Event::Command(command);
@@ -124,7 +125,8 @@ impl Cpu {
             // Whatever was rung for it before it had a home.
             let newest = self.vcpus.len() - 1;
             look_up(&mut self.vcpus, &mut self.shares, newest, false);
-            self.parking = true;
+            // One for this vCPU may be among those seen.
+            self.halts = usize::MAX;
         }
     }
 
@@ -134,7 +136,6 @@ impl Cpu {
             if self.vcpus[n].vm().take_ring(self.vcpus[n].index()) {
                 let resident = self.resident == Some(n);
                 look_up(&mut self.vcpus, &mut self.shares, n, resident);
-                self.note_parking(n);
             }
         }
     }
@@ -157,6 +158,24 @@ impl Cpu {
         }
     }
 
+    /// Hands over a vCPU that shall stand still; returns its VM when all of it does.
+    fn park(&mut self) -> Option<Arc<Vm>> {
+        let halts = control::requests();
+        while self.halts != halts {
+            let mut vcpus = self.vcpus.iter();
+            let Some(n) = vcpus.position(|vcpu| vcpu.vm().shall_park(vcpu.index())) else {
+                self.halts = halts;
+                break;
+            };
+            let vcpu = self.give_up(n);
+            let vm = vcpu.vm().clone();
+            if vm.park(local::this().index, vcpu) {
+                return Some(vm);
+            }
+        }
+        None
+    }
+
     /// Gives up a vCPU that was asked to move: it is put first, and carries its state in memory.
     fn let_go(&mut self) -> Option<(Box<Vcpu>, usize)> {
         let here = local::this().index;
@@ -165,32 +184,7 @@ impl Cpu {
             let cpu = vcpu.vm().take_move(vcpu.index())?;
             (cpu != here).then_some((n, cpu))
         })?;
-        let mut vcpu = self.give_up(n);
-        vcpu.evict_debug();
-        Some((vcpu, cpu))
-    }
-
-    /// Looks whether a vCPU for which somebody rang shall stand still.
-    fn note_parking(&mut self, n: usize) {
-        self.parking |= self.vcpus[n].vm().shall_park(self.vcpus[n].index());
-    }
-
-    /// Hands over a vCPU that shall stand still; returns its VM when all of it does.
-    fn park(&mut self) -> Option<Arc<Vm>> {
-        while self.parking {
-            let mut vcpus = self.vcpus.iter();
-            let Some(n) = vcpus.position(|vcpu| vcpu.vm().shall_park(vcpu.index())) else {
-                self.parking = false;
-                break;
-            };
-            let mut vcpu = self.give_up(n);
-            vcpu.evict_debug();
-            let vm = vcpu.vm().clone();
-            if vm.park(local::this().index, vcpu) {
-                return Some(vm);
-            }
-        }
-        None
+        Some((self.give_up(n), cpu))
     }
 
     /// Takes a vCPU out of care, its registers in memory.
@@ -200,7 +194,9 @@ impl Cpu {
         }
         self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
         self.shares.remove(n);
-        self.vcpus.remove(n)
+        let mut vcpu = self.vcpus.remove(n);
+        vcpu.evict_debug();
+        vcpu
     }
 
     /// Runs a vCPU for a slice or until it has nothing to do.
@@ -209,8 +205,7 @@ impl Cpu {
         self.last = n;
         let start = timer::count();
         self.note_choice(n, start);
-        debug::settle(&mut self.vcpus, n, start);
-        let due = self.vcpus[n].debug_due();
+        let due = debug::settle(&mut self.vcpus, n, start);
         self.set_alarm(Some(start.saturating_add(self.slice)), due);
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
@@ -220,8 +215,7 @@ impl Cpu {
         vcpu.publish_stats(ran, el2);
         self.shares[n].charge(ran);
         match exit {
-            // The bell may have been heard in the first tier already.
-            Exit::Interrupted => self.note_parking(n),
+            Exit::Interrupted => {}
             Exit::Wait => self.shares[n].runnable = false,
             Exit::Off => self.turn_off(n),
             Exit::SystemOff => drop(self.vcpus[n].vm().end(Ending::Off)),

@@ -1,55 +1,88 @@
-//! What skipping an instruction means in AArch32.
+//! Guests in AArch32: what their exits ask for.
+//!
+//! The vectors bring the exits of a guest whose EL1 is AArch32 here, with a complete frame; what
+//! differs from AArch64 is answered here, the rest by [`exits`]. A guest in AArch64 may have
+//! AArch32 below it, at EL0: of its exits, [`exits`] sends here what it does not know.
 
-/// Moves the IT block of an SPSR on by one instruction (Arm ARM, `AArch32.ITAdvance`).
-///
-/// ITSTATE[7:2] is in bits 15:10 of an SPSR, ITSTATE[1:0] in bits 26:25.
-pub fn advance_it(spsr: u64) -> u64 {
-    const HIGH: u64 = 0b11_1111 << 10;
-    const LOW: u64 = 0b11 << 25;
-    const T32: u64 = 1 << 5;
-    if spsr & T32 == 0 {
-        return spsr;
+#![expect(unsafe_code, reason = "the vectors find this by name")]
+
+mod coproc;
+mod inject;
+
+use super::{exits, stats::Reason, vcpu::Vcpu};
+use crate::{
+    cpu::switch::Next,
+    isa::{
+        aarch32::{condition, psr, reported},
+        esr::{Esr, class},
+    },
+};
+
+/// Answers a synchronous exception of a guest whose EL1 is AArch32.
+// SAFETY: no other symbol has this name.
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn guest_aarch32(vcpu: &mut Vcpu, esr: u64) -> Next {
+    let esr = Esr(esr);
+    match esr.class() {
+        class::DATA_ABORT => exits::guest_synchronous(vcpu, settle_register(vcpu, esr).0),
+        class::WFX | class::FP | class::INSTRUCTION_ABORT => exits::guest_synchronous(vcpu, esr.0),
+        _ => synchronous(vcpu, esr),
     }
-    let it = (spsr & HIGH) >> 8 | (spsr & LOW) >> 25;
-    let next = if it & 0b111 == 0 {
-        0
-    } else {
-        it & 0b1110_0000 | (it << 1) & 0b1_1111
-    };
-    spsr & !(HIGH | LOW) | (next << 8) & HIGH | (next << 25) & LOW
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spsr(it: u64) -> u64 {
-        1 << 5 | (it >> 2) << 10 | (it & 3) << 25
+/// Answers what AArch64 does not have.
+#[cold]
+pub(super) fn synchronous(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    let pstate = vcpu.sysregs().pstate();
+    if pstate & psr::AARCH32 == 0 {
+        return exits::refuse(vcpu, esr);
     }
-
-    #[test]
-    fn a_block_of_four_ends_after_four() {
-        // ITTTT EQ: condition 0000, mask 0001.
-        let mut state = spsr(0b0000_0001);
-        let mut conditions = 0;
-        while state != spsr(0) {
-            state = advance_it(state);
-            conditions += 1;
-            assert!(conditions < 9);
+    match esr.class() {
+        class::HVC_32 => {
+            vcpu.count(Reason::Call);
+            exits::call_of_aarch32(vcpu, esr)
         }
-        assert_eq!(conditions, 4);
+        class::SMC_32 => {
+            vcpu.count(Reason::Call);
+            if vcpu.skip(esr) {
+                exits::call_of_aarch32(vcpu, esr)
+            } else {
+                Next::resume_all()
+            }
+        }
+        class::CP15_32
+        | class::CP15_64
+        | class::CP14_32
+        | class::CP14_64
+        | class::CP14_LOAD_STORE
+        | class::VMRS => {
+            vcpu.count(Reason::Register);
+            let done = if condition::passed(esr, pstate) {
+                coproc::access(vcpu, esr)
+            } else {
+                Ok(())
+            };
+            match done {
+                Ok(()) => {
+                    vcpu.skip(esr);
+                    Next::resume_all()
+                }
+                Err(detour) => exits::divert(vcpu, esr, detour),
+            }
+        }
+        _ => exits::refuse(vcpu, esr),
     }
+}
 
-    #[test]
-    fn the_condition_keeps_its_upper_bits() {
-        // ITE NE: firstcond 0001, mask 0100 gives 0001_0100... then 0000_1000 by the shift.
-        assert_eq!(advance_it(spsr(0b0001_1100)), spsr(0b0001_1000));
-        assert_eq!(advance_it(spsr(0b1011_0100)), spsr(0b1010_1000));
-    }
-
-    #[test]
-    fn a32_has_no_block() {
-        let state = spsr(0b0001_1100) & !(1 << 5);
-        assert_eq!(advance_it(state), state);
+/// Returns the syndrome of a data abort with the register by AArch64's number.
+fn settle_register(vcpu: &Vcpu, esr: Esr) -> Esr {
+    const SRT: u64 = 0b1_1111 << 16;
+    match esr.access() {
+        Some(access) => {
+            let mode = vcpu.sysregs().pstate() & psr::MODE;
+            let rt = reported(mode, access.rt);
+            Esr(esr.0 & !SRT | u64::from(rt) << 16)
+        }
+        None => esr,
     }
 }

@@ -25,7 +25,7 @@
 //!
 //! OSLAR_EL1, OSLSR_EL1, OSDLR_EL1, DBGPRCR_EL1 and MDRAR_EL1 are trapped whoever owns the rest;
 //! where the CPU has FEAT_FGT, so are the claim tags and the channel to an external debugger.
-//! Elsewhere these go with the breakpoints ([`machine`]).
+//! Elsewhere these go with the breakpoints (`machine`).
 
 pub mod control;
 mod machine;
@@ -68,8 +68,10 @@ pub struct Debug {
     touched: bool,
     /// Whether an external debugger has them.
     claimed: bool,
-    /// Whether the owner has still to be decided, or to be given what is its.
+    /// Whether [`settle`] has anything to do, be it to say when to look again.
     unsettled: bool,
+    /// Whether the owner has still to be decided, or to be given what is its.
+    changed: bool,
     /// When to look whether a guest still uses them: a physical count.
     due: u64,
     /// The debugger that is attached.
@@ -113,6 +115,7 @@ impl Debug {
             touched: false,
             claimed: false,
             unsettled: false,
+            changed: false,
             due: 0,
             session: None,
             foreign: false,
@@ -123,13 +126,6 @@ impl Debug {
     #[inline(always)]
     const fn is_temporary(&self) -> bool {
         matches!(self.owner, Owner::Guest) || self.claimed
-    }
-
-    /// Returns whether it is time to look whether the guest still uses the registers, or may have
-    /// them again.
-    #[inline(always)]
-    const fn is_due(&self, now: u64) -> bool {
-        self.is_temporary() && now >= self.due
     }
 
     /// Returns what the vCPU has after a reset: a debugger stays.
@@ -157,7 +153,7 @@ impl Vcpu {
             return Access::Emulate;
         }
         self.debug.touched = true;
-        self.debug.unsettled = true;
+        self.unsettle_debug();
         Access::Again
     }
 
@@ -213,7 +209,7 @@ impl Vcpu {
             /// OSLM: there is a lock.
             const OSLM: u64 = 0x8;
             self.write_sys_reg(SysReg::OSLSR_EL1, OSLM | (value & 1) << OSLK);
-            self.debug.unsettled = true;
+            self.unsettle_debug();
         }
         changes
     }
@@ -222,13 +218,10 @@ impl Vcpu {
     #[inline(always)]
     pub(super) fn decide_debug(&mut self) {
         self.debug.claimed = false;
-        self.debug.owner = self.rightful_owner();
-        let owned = match self.debug.owner {
-            Owner::Free => true,
-            Owner::Guest => self.sysregs().state().debug,
-            Owner::Locked | Owner::Debugger => false,
-        };
-        self.sysregs_mut().withhold_debug(!owned);
+        let owner = self.rightful_owner();
+        self.debug.owner = owner;
+        let owned = owner == Owner::Free || owner == Owner::Guest && self.sysregs().state().debug;
+        self.sysregs_mut().debug_withheld = !owned;
     }
 
     /// Gives a vCPU that was just loaded what of debug is on the CPU already.
@@ -241,6 +234,7 @@ impl Vcpu {
 
     #[inline(never)]
     fn resume_owned(&mut self) {
+        self.debug.unsettled = true;
         match self.debug.owner {
             Owner::Free => {}
             Owner::Locked => self.control_while_withheld(),
@@ -252,7 +246,7 @@ impl Vcpu {
             // Nothing fires until it has what is its.
             Owner::Guest | Owner::Debugger => {
                 self.sysregs_mut().set_debug_control(0);
-                self.debug.unsettled = true;
+                self.debug.changed = true;
             }
         }
     }
@@ -288,20 +282,16 @@ impl Vcpu {
         }
     }
 
-    /// Returns the count at which [`settle`] wants to look at this vCPU, which is about to run.
-    pub fn debug_due(&self) -> Option<u64> {
-        self.debug.is_temporary().then_some(self.debug.due)
-    }
-
     /// Asks for the owner to be decided anew before the vCPU runs.
     pub(super) const fn unsettle_debug(&mut self) {
         self.debug.unsettled = true;
+        self.debug.changed = true;
     }
 
     /// Asks for a debugger's breakpoints to be put into the CPU anew.
     pub(super) const fn forget_foreign(&mut self) {
         self.debug.foreign = false;
-        self.debug.unsettled = true;
+        self.unsettle_debug();
     }
 
     /// Takes the breakpoints off the CPU, if they are there. The vCPU may have been put before.
@@ -313,15 +303,13 @@ impl Vcpu {
     }
 
     /// Makes the decided owner the owner. Others' breakpoints are off the CPU if it needs them.
-    fn install(&mut self, owner: Owner, now: u64) {
-        let period = self.vm.host.frequency / PERIODS_PER_SECOND;
+    fn install(&mut self, owner: Owner) {
         self.debug.owner = owner;
-        self.debug.due = now.saturating_add(period);
         match owner {
             Owner::Guest => {
                 if !self.sysregs().state().debug && !self.load_breakpoints() {
                     self.debug.claimed = true;
-                    return self.install(Owner::Locked, now);
+                    return self.install(Owner::Locked);
                 }
                 self.sysregs_mut().withhold_debug(false);
                 self.set_debug_traps(DebugTraps::Open);
@@ -352,24 +340,29 @@ impl Vcpu {
 
 /// Decides who has the debug registers while vCPU `who`, which is loaded, runs, and gives it what is
 /// its. `vcpus` are all those in the care of this CPU: one of them may have to give its own up.
+///
+/// Returns the physical count at which this has to be done again, though the guest runs on.
 #[inline(always)]
-pub fn settle(vcpus: &mut [Box<Vcpu>], who: usize, now: u64) {
-    let is_settled = |debug: &Debug| !(debug.unsettled || debug.is_due(now));
-    if vcpus.get(who).is_some_and(|vcpu| !is_settled(&vcpu.debug)) {
-        settle_anew(vcpus, who, now);
+pub fn settle(vcpus: &mut [Box<Vcpu>], who: usize, now: u64) -> Option<u64> {
+    if vcpus.get(who)?.debug.unsettled {
+        settle_anew(vcpus, who, now)
+    } else {
+        None
     }
 }
 
 #[inline(never)]
-fn settle_anew(vcpus: &mut [Box<Vcpu>], who: usize, now: u64) {
-    let Some(vcpu) = vcpus.get_mut(who) else {
-        return;
-    };
-    if vcpu.debug.is_due(now) {
-        vcpu.debug.touched = false;
+fn settle_anew(vcpus: &mut [Box<Vcpu>], who: usize, now: u64) -> Option<u64> {
+    let vcpu = vcpus.get_mut(who)?;
+    if now >= vcpu.debug.due {
+        vcpu.debug.touched &= vcpu.debug.changed;
         vcpu.debug.claimed = false;
+    } else if !vcpu.debug.changed {
+        vcpu.debug.unsettled = vcpu.debug.is_temporary();
+        return vcpu.debug.is_temporary().then_some(vcpu.debug.due);
     }
-    vcpu.debug.unsettled = false;
+    vcpu.debug.changed = false;
+    let before = vcpu.debug.owner;
     let owner = vcpu.rightful_owner();
     let needs = match owner {
         Owner::Guest => !vcpu.sysregs().state().debug,
@@ -381,7 +374,12 @@ fn settle_anew(vcpus: &mut [Box<Vcpu>], who: usize, now: u64) {
             other.evict_debug();
         }
     }
-    if let Some(vcpu) = vcpus.get_mut(who) {
-        vcpu.install(owner, now);
+    let vcpu = vcpus.get_mut(who)?;
+    if owner != before || now >= vcpu.debug.due {
+        let period = vcpu.vm.host.frequency / PERIODS_PER_SECOND;
+        vcpu.debug.due = now.saturating_add(period);
     }
+    vcpu.install(owner);
+    vcpu.debug.unsettled = vcpu.debug.is_temporary();
+    vcpu.debug.is_temporary().then_some(vcpu.debug.due)
 }

@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "the vectors find these by name")]
 
 use super::{
-    bus,
+    aarch32, bus,
     debug::Owner,
     emulate, fault, psci,
     smccc::{self, Action, Facts},
@@ -116,7 +116,7 @@ fn refused_access(vcpu: &mut Vcpu, esr: Esr) -> Next {
 
 /// Does what a system register access asks for beyond the access.
 #[cold]
-fn divert(vcpu: &mut Vcpu, esr: Esr, detour: Detour) -> Next {
+pub(super) fn divert(vcpu: &mut Vcpu, esr: Esr, detour: Detour) -> Next {
     match detour {
         Detour::Refused(error) => blame(vcpu, esr, error),
         Detour::Again => vcpu.leave(Exit::Interrupted),
@@ -130,6 +130,12 @@ fn divert(vcpu: &mut Vcpu, esr: Esr, detour: Detour) -> Next {
                 .map_or_else(|exit| vcpu.leave(exit), |()| Next::resume_all())
         }
     }
+}
+
+/// Answers an exit of a class that belongs to a feature which the guest was told it does not have.
+#[cold]
+pub(super) fn refuse(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    blame(vcpu, esr, GuestError::Undefined)
 }
 
 /// Lets a guest have the exception it asked for, or stops it.
@@ -165,8 +171,7 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
         }
         class::FP => vcpu.use_fp(),
         class::WFX => {
-            vcpu.skip(esr);
-            if !esr.is_wait_for_event() {
+            if vcpu.skip(esr) && !esr.is_wait_for_event() {
                 return wait(vcpu);
             }
         }
@@ -192,14 +197,24 @@ fn rare(vcpu: &mut Vcpu, esr: Esr) -> Next {
                 None => Next::resume(&mut vcpu.frame),
             }
         }
-        // Whatever else is trapped belongs to a feature that the guest was told it does not have.
-        _ => blame(vcpu, esr, GuestError::Undefined),
+        _ => aarch32::synchronous(vcpu, esr),
     }
 }
 
 /// Answers an HVC or SMC by the SMC calling convention.
 #[cold]
 fn call(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    call_from::<false>(vcpu, esr)
+}
+
+/// Answers one of AArch32, which has no 64-bit functions.
+#[cold]
+pub(super) fn call_of_aarch32(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    call_from::<true>(vcpu, esr)
+}
+
+#[inline(always)]
+fn call_from<const AARCH32: bool>(vcpu: &mut Vcpu, esr: Esr) -> Next {
     let x = |n| vcpu.frame.read(n);
     let (x0, args) = (x(0), [x(1), x(2), x(3)]);
     let action = if esr.immediate() == 0 {
@@ -209,9 +224,9 @@ fn call(vcpu: &mut Vcpu, esr: Esr) -> Next {
             x0,
             args,
             &Facts {
-                aarch32: false,
+                aarch32: AARCH32,
                 in_memory: &in_memory,
-                workarounds: vm.host.workarounds,
+                workarounds: vm.host.workarounds(),
                 stolen_time: vm.stolen_time.address(vcpu.index),
             },
         )
@@ -235,6 +250,12 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
         Action::Random(request) => {
             let values = vcpu.vm.random(request);
             return return_all(vcpu, values);
+        }
+        Action::WorkAround(function) => {
+            if let Some(firmware) = vcpu.vm.host.firmware {
+                firmware.work_around(function);
+            }
+            0
         }
         Action::MemProtect(on) => vcpu.vm.mem_protect.swap(on, Ordering::Relaxed).into(),
         Action::SystemSuspend(start) => match vcpu.suspend_system(start) {

@@ -159,7 +159,7 @@ impl Vcpu {
     /// Returns whether the vCPU may be in this PSTATE: at EL0 or EL1 of a width that it has.
     fn may_run_at(&self, pstate: u64) -> bool {
         const AARCH32: u64 = 1 << 4;
-        let aarch32 = self.sysregs().state().present.has(SysReg::DACR32_EL2);
+        let aarch32 = self.sysregs().is_aarch32();
         match pstate & 0x1f {
             // EL0t, EL1t, EL1h.
             0b0000 | 0b0100 | 0b0101 => !aarch32,
@@ -212,11 +212,7 @@ impl Vcpu {
             (Power::On, ON) | (Power::Off, OFF) => {}
             (Power::On, OFF) => switch.turn_off(),
             (Power::Off, ON) => {
-                let nowhere = Start {
-                    entry: 0,
-                    context: 0,
-                };
-                switch.claim().ok()?.publish(nowhere);
+                switch.claim().ok()?.publish(Start::default());
                 switch.arrive()?;
             }
             _ => return None,

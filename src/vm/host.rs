@@ -11,6 +11,7 @@ use crate::{
     dev::{
         entropy::Entropy,
         gic::{CpuInterface, Interface, Taken, v2, v3},
+        smccc::Firmware,
     },
     isa::{affinity::Affinity, encoding::Encoding, features::IdRegs, speculation::Workarounds},
     sync::SpinLock,
@@ -59,8 +60,10 @@ pub struct Host {
     pub interrupts: Interrupts,
     /// How fast the counter counts, in Hz.
     pub frequency: u64,
-    /// What guests are told of workarounds for what speculation leaks.
-    pub workarounds: Workarounds,
+    /// What all CPUs so far are known to need or do about what speculation leaks.
+    workarounds: SpinLock<Workarounds>,
+    /// The firmware, if it can be asked for more than PSCI.
+    pub firmware: Option<Firmware>,
     /// Where fresh random bits come from.
     pub entropy: Entropy,
     /// The CPUs, by number.
@@ -104,11 +107,18 @@ pub const GUEST_PHYSICAL_TIMER: u32 = 30;
 const MIDR_EL1: u32 = Encoding::new(3, 0, 0, 0, 0).iss();
 const HCR_EL2: u32 = Encoding::new(3, 4, 1, 1, 0).iss();
 
+/// Finds out what the CPU this runs on needs, or its firmware does, about what speculation leaks.
+fn workarounds_here(firmware: Option<Firmware>) -> Workarounds {
+    let core = Workarounds::without_mitigation(regs::read::<MIDR_EL1>(), &id::registers());
+    core.or(firmware.map_or(Workarounds::UNKNOWN, Firmware::workarounds))
+}
+
 impl Host {
     /// Looks at the CPU this runs on, which stands for all.
     pub fn probe(
         interrupts: Interrupts,
         gic: HostGic,
+        firmware: Option<Firmware>,
         entropy: impl FnOnce(&IdRegs) -> Entropy,
     ) -> Self {
         let ids = id::registers();
@@ -120,7 +130,8 @@ impl Host {
                 vhe: e2h != 0,
                 features: ids.features(),
             },
-            workarounds: Workarounds::without_mitigation(midr, &ids),
+            workarounds: SpinLock::new(workarounds_here(firmware)),
+            firmware,
             entropy: entropy(&ids),
             ids,
             midr,
@@ -132,6 +143,19 @@ impl Host {
             frequency: timer::frequency(),
             cpus: gic.cpus,
         }
+    }
+
+    /// Returns what guests are told of workarounds for what speculation leaks: what holds on every
+    /// CPU, as any may be theirs.
+    pub fn workarounds(&self) -> Workarounds {
+        *self.workarounds.lock()
+    }
+
+    /// Takes the CPU this runs on into account, before it runs guests.
+    pub fn join(&self) {
+        let here = workarounds_here(self.firmware);
+        let mut all = self.workarounds.lock();
+        *all = all.and(here);
     }
 
     /// Returns a count in whole seconds.

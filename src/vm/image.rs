@@ -1,7 +1,7 @@
 //! What a guest's kernel is and where it goes in guest RAM.
 //!
-//! A kernel is an arm64 Image, an ELF program or a raw binary; each may be compressed with
-//! gzip, and an Image may be packed as an EFI program that unpacks itself ("zboot").
+//! A kernel is an arm64 Image, a zImage for AArch32, an ELF program or a raw binary; each may be
+//! compressed with gzip, and an Image may be packed as an EFI program that unpacks itself ("zboot").
 //!
 //! The numbers come from a file somebody else wrote, so all arithmetic is checked.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
@@ -11,6 +11,7 @@ pub mod elf;
 mod gzip;
 mod layout;
 mod source;
+mod zimage;
 
 use core::ops::Range;
 
@@ -21,6 +22,7 @@ pub use arm64::Arm64;
 use elf::Elf;
 pub use layout::{Extent, Layout};
 pub use source::Source;
+pub use zimage::Zimage;
 
 use crate::error::Refusal;
 use crate::refuse;
@@ -33,6 +35,8 @@ const RAW_OFFSET: u64 = 0x8_0000;
 pub enum Kernel {
     /// A Linux Image for AArch64, or what is packed as one.
     Arm64(Arm64),
+    /// A Linux zImage for AArch32.
+    Zimage(Zimage),
     /// An ELF program.
     Elf(Elf),
     /// A program without a header we know.
@@ -65,11 +69,13 @@ impl Kernel {
     pub fn identify(head: &[u8], size: u64, load: Option<u64>) -> Result<Self, Refusal> {
         let (kernel, name) = if arm64::is_image(head) {
             (Self::Arm64(Arm64::read(head, size)?), "an arm64 Image")
+        } else if zimage::is_zimage(head) {
+            (Self::Zimage(Zimage::read(head, size)?), "a zImage")
         } else if head.starts_with(&elf::MAGIC) {
             (Self::Elf(Elf::read(head, size)?), "an ELF file")
         } else if let Some(format) = unsupported(head) {
             return Err(refuse!(
-                "the kernel is {format}; an arm64 Image, an ELF program or a raw binary is needed"
+                "the kernel is {format}; an arm64 Image, a zImage, an ELF program or a raw binary is needed"
             ));
         } else {
             return Ok(Self::Raw {
@@ -89,11 +95,31 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// Refuses an Image that is big-endian or for a page size the CPU does not have.
+    /// Refuses a kernel that is big-endian, and an Image for a page size the CPU does not have.
     pub fn check_cpu(&self, mmfr0: u64) -> Result<(), Refusal> {
         match self {
             Self::Arm64(image) => image.check_cpu(mmfr0),
-            Self::Elf(_) | Self::Raw { .. } => Ok(()),
+            Self::Zimage(image) if image.big_endian => Err(refuse!(
+                "the kernel is big-endian; guests start little-endian here"
+            )),
+            Self::Zimage(_) | Self::Elf(_) | Self::Raw { .. } => Ok(()),
+        }
+    }
+
+    /// Checks that the kernel starts in the state that the VM's owner says, AArch32 or AArch64.
+    ///
+    /// # Errors
+    ///
+    /// Refuses what is known to be for the other.
+    pub fn check_state(&self, aarch32: bool) -> Result<(), Refusal> {
+        match (self, aarch32) {
+            (Self::Zimage(_), false) => Err(refuse!(
+                "the kernel is a zImage for AArch32, which takes aarch32 = true"
+            )),
+            (Self::Arm64(_) | Self::Elf(_), true) => Err(refuse!(
+                "the kernel is for AArch64; aarch32 = true takes a zImage or a raw binary"
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -101,6 +127,7 @@ impl Kernel {
     pub fn memory_size(&self) -> u64 {
         match self {
             Self::Arm64(image) => image.memory_size(),
+            Self::Zimage(image) => image.file_size,
             Self::Elf(program) => program.memory_size(),
             Self::Raw { file_size, .. } => *file_size,
         }
@@ -116,6 +143,7 @@ impl Kernel {
         };
         match self {
             Self::Arm64(image) => whole(image.file_size),
+            Self::Zimage(image) => whole(image.file_size),
             Self::Elf(program) => program.pieces(),
             Self::Raw { file_size, .. } => whole(*file_size),
         }
@@ -137,8 +165,6 @@ fn unsupported(head: &[u8]) -> Option<&'static str> {
     ];
     if head.is_empty() {
         Some("empty")
-    } else if bytes(head, 0x24) == Some(0x016f_2818_u32.to_le_bytes()) {
-        Some("a zImage for AArch32")
     } else if arm64::is_efi(head) {
         Some("an EFI program without an arm64 Image in it")
     } else {

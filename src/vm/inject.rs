@@ -26,6 +26,9 @@ mod pstate {
 impl Vcpu {
     /// Makes the guest take an UNDEFINED exception for its current instruction.
     pub fn inject_undefined(&mut self) {
+        if self.vm.is_aarch32() {
+            return self.inject_undefined_32();
+        }
         self.take_exception(class::UNKNOWN, 0, None);
     }
 
@@ -52,6 +55,9 @@ impl Vcpu {
     fn inject_abort(&mut self, esr: Esr, code: u64, address: u64) {
         /// A write; and whether cache maintenance was the access, which counts as one.
         const WNR_CM: u64 = 1 << 6 | 1 << 8;
+        if self.vm.is_aarch32() {
+            return self.inject_abort_32(esr, code, address);
+        }
         let from_el0 = self.sysregs().pstate() & 0xf == 0;
         let fetch = esr.class() == class::INSTRUCTION_ABORT;
         let class = match (fetch, from_el0) {

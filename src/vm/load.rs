@@ -18,6 +18,8 @@ use crate::refuse;
 pub struct Files<'a> {
     /// Its kernel.
     pub kernel: &'a [u8],
+    /// Whether it starts in AArch32.
+    pub aarch32: bool,
     /// Where a raw binary goes, in bytes from the start of RAM.
     pub load: Option<u64>,
     /// Its ramdisk; empty for none.
@@ -49,6 +51,7 @@ impl<'a> Plan<'a> {
         let source = Source::open(files.kernel)?;
         let kernel = Kernel::identify(&source.head()?, source.size(), files.load)?;
         kernel.check_cpu(mmfr0)?;
+        kernel.check_state(files.aarch32)?;
         let owners = files.dtb.map(check).transpose()?;
         // The length of a tree does not depend on the numbers in it.
         let ram = files.description.ram;

@@ -90,19 +90,18 @@ impl Vcpu {
 /// Puts the registers of a loaded vCPU back to reset, but for those that say which vCPU it is, and
 /// for its timers: the device tree calls them always on.
 fn restart(regs: &mut SysRegs, entry: u64) {
-    /// EL1 with its own stack, all interrupts masked.
-    const PSTATE: u64 = 0x3c5;
+    let aarch32 = regs.is_aarch32();
     regs.put();
     for reg in sysreg::ALL {
         let is_timer = matches!(reg, SysReg::CNTV_CVAL_EL0 | SysReg::CNTP_CVAL_EL0);
         match reg.class() {
             Class::Deferred | Class::MemoryOnly if !is_timer && regs.has(reg) => {
-                regs.write(reg, reg.info().reset);
+                regs.write(reg, reg.reset(aarch32));
             }
+            Class::Deferred32 if aarch32 => regs.write(reg, reg.reset(aarch32)),
             _ => {}
         }
     }
-    regs.set_pstate(PSTATE);
-    regs.set_pc(entry);
+    regs.set_start(entry);
     regs.load();
 }

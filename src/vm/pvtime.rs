@@ -76,12 +76,18 @@ impl StolenTime {
     }
 
     /// Adds time, in nanoseconds, in which a vCPU could have run and did not. For whoever loads
-    /// the vCPU.
+    /// the vCPU. The guest is told a millisecond at a time: reaching its memory costs more than a
+    /// switch of vCPUs does.
     pub fn add(&self, vcpu: usize, ns: u64) {
+        const MILLISECOND: u64 = 1_000_000;
         let Some(stolen) = self.stolen.get(vcpu) else {
             return;
         };
-        let now = stolen.fetch_add(ns, Ordering::Relaxed).wrapping_add(ns);
+        let before = stolen.fetch_add(ns, Ordering::Relaxed);
+        let now = before.wrapping_add(ns);
+        if before / MILLISECOND == now / MILLISECOND {
+            return;
+        }
         // The structure is in range: `address` counts the same vCPUs. A guest that reads while
         // this is written sees the time before or after, nothing between.
         let _ = self.memory.store(at(vcpu, STOLEN), now);

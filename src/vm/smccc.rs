@@ -86,6 +86,8 @@ pub enum Action {
     MemProtect(bool),
     /// Put this many random bits into the registers.
     Random(trng::Request),
+    /// Let the firmware do this workaround, and put 0 in x0.
+    WorkAround(u32),
     /// Find out what is on, and put it in x0.
     AffinityInfo {
         /// Which vCPU, or any one of an affinity instance.
@@ -107,6 +109,8 @@ pub struct Start {
     pub entry: u64,
     /// What x0 holds.
     pub context: u64,
+    /// What x1 and x2 hold: not for a caller of PSCI to say, but for the boot protocol of AArch32.
+    pub rest: [u64; 2],
 }
 
 /// Answers the functions whose answer is always the same, for the shortest way through EL2.
@@ -171,9 +175,9 @@ fn other(function: u32, [first, ..]: [u64; 3], facts: &Facts) -> Action {
     }
     match function {
         smccc::ARCH_FEATURES => Action::Return(arch_features(first as u32, facts)),
-        smccc::ARCH_WORKAROUND_1 => Action::Return(run(facts.workarounds.targets)),
-        smccc::ARCH_WORKAROUND_2 => Action::Return(run(facts.workarounds.stores)),
-        smccc::ARCH_WORKAROUND_3 => Action::Return(run(facts.workarounds.history)),
+        smccc::ARCH_WORKAROUND_1 => run(function, facts.workarounds.targets),
+        smccc::ARCH_WORKAROUND_2 => run(function, facts.workarounds.stores),
+        smccc::ARCH_WORKAROUND_3 => run(function, facts.workarounds.history),
         smccc::PV_TIME_FEATURES => Action::Return(time_features(first as u32, facts)),
         smccc::PV_TIME_ST => Action::Return(facts.stolen_time.unwrap_or(NOT_SUPPORTED)),
         smccc::VENDOR_HYP_UID => Action::ReturnAll(uid_words()),
@@ -249,7 +253,11 @@ fn start(entry: u64, context: u64, facts: &Facts) -> Result<Start, Error> {
     let aligned = thumb || field(entry, 0, 2) == 0;
     let size = if thumb { 2 } else { 4 };
     if aligned && (facts.in_memory)(entry & !1, size) {
-        Ok(Start { entry, context })
+        Ok(Start {
+            entry,
+            context,
+            rest: [0; 2],
+        })
     } else {
         Err(Error::InvalidAddress)
     }
@@ -317,11 +325,12 @@ const fn discover(workaround: Workaround) -> u64 {
     }
 }
 
-/// Answers a call for a workaround, which by now was done if it had to be.
-const fn run(workaround: Workaround) -> u64 {
+/// Answers a call for a workaround.
+const fn run(function: u32, workaround: Workaround) -> Action {
     match workaround {
-        Workaround::Unknown => NOT_SUPPORTED,
-        Workaround::Effective | Workaround::NotNeeded => 0,
+        Workaround::Unknown => Action::Return(NOT_SUPPORTED),
+        Workaround::Effective => Action::WorkAround(function),
+        Workaround::NotNeeded => Action::Return(0),
     }
 }
 

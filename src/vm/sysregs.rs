@@ -23,9 +23,10 @@ pub use place::{Location, State, locate};
 use crate::{
     cpu::regs,
     isa::{
+        aarch32::{mode, psr},
         encoding::Encoding,
         features::Features,
-        sysreg::{COUNT, Present, SysReg, TABLE},
+        sysreg::{ALL, COUNT, Present, SysReg},
     },
     vm::traps::hcr,
 };
@@ -47,7 +48,7 @@ pub struct SysRegs {
     pstate: u64,
     state: State,
     /// Whether MDSCR_EL1 stays in memory at load.
-    debug_withheld: bool,
+    pub(super) debug_withheld: bool,
     mode: HostMode,
 }
 
@@ -57,6 +58,8 @@ const GUEST_PSTATE: u32 = Encoding::new(3, 4, 4, 0, 0).iss();
 
 /// PSTATE of a new vCPU: EL1 with its own stack, all interrupts masked.
 const PSTATE_RESET: u64 = 0x3c5;
+/// The same of AArch32: Supervisor mode, A32 instructions.
+const PSTATE_RESET_32: u64 = psr::A | psr::I | psr::F | mode::SUPERVISOR;
 
 /// FPEXC32_EL2.EN. While the FP registers are not a guest's, the CPU's FPEXC32_EL2 must have it:
 /// without, an AArch32 EL1 finds FP off before EL2's trap is asked (Arm ARM, "FPEXC32_EL2").
@@ -77,14 +80,35 @@ impl SysRegs {
             features: mode.features,
             ..shown
         };
-        Self {
-            regs: TABLE.each_ref().map(|row| row.reset),
+        let present = machine.switched_for(shown);
+        let aarch32 = present.features.has(Features::AARCH32_EL1);
+        let mut regs = Self {
+            regs: ALL.map(|reg| reg.reset(aarch32)),
             pc: 0,
-            pstate: PSTATE_RESET,
-            state: State::in_memory(machine.switched_for(shown)),
+            pstate: 0,
+            state: State::in_memory(present),
             debug_withheld: false,
             mode,
+        };
+        regs.set_start(0);
+        regs
+    }
+
+    /// Returns whether the vCPU's EL1 is AArch32.
+    pub const fn is_aarch32(&self) -> bool {
+        self.state.present.features.has(Features::AARCH32_EL1)
+    }
+
+    /// Sets PC and PSTATE to what a vCPU starts with at `entry`; in AArch32, bit 0 of that asks for
+    /// T32 instructions.
+    pub fn set_start(&mut self, entry: u64) {
+        if !self.is_aarch32() {
+            self.set_pstate(PSTATE_RESET);
+            return self.set_pc(entry);
         }
+        let thumb = if entry & 1 != 0 { psr::T } else { 0 };
+        self.set_pstate(PSTATE_RESET_32 | thumb);
+        self.set_pc(entry & 0xffff_fffe);
     }
 
     /// Returns how this machine runs guests.

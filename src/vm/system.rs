@@ -83,7 +83,12 @@ pub(super) fn access(vcpu: &mut Vcpu, esr: Esr) -> Result<(), Detour> {
     write(vcpu, encoding, value)
 }
 
-fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
+/// Reads what a trapped MRS names, unless it is an ID register.
+///
+/// # Errors
+///
+/// [`GuestError::Undefined`] for what the guest does not have.
+pub(super) fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
     match SysReg::from_encoding(encoding) {
         Some(reg) if vcpu.vm.shown.is_guests(reg) => return Ok(vcpu.sysregs().read_any(reg)),
         _ => {}
@@ -99,7 +104,12 @@ fn read(vcpu: &Vcpu, encoding: Encoding) -> Result<u64, GuestError> {
     }
 }
 
-fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), Detour> {
+/// Does what a trapped MSR or system instruction names.
+///
+/// # Errors
+///
+/// As [`access`].
+pub(super) fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), Detour> {
     match SysReg::from_encoding(encoding) {
         Some(SysReg::OSLSR_EL1) | None => {}
         Some(SysReg::DBGCLAIMCLR_EL1) => {
@@ -108,12 +118,20 @@ fn write(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Result<(), Detour> 
         }
         Some(SysReg::SCTLR_EL1) => return setway::write_sctlr(vcpu, value),
         Some(reg) if vcpu.vm.shown.is_guests(reg) => {
+            // What is kept in memory may come to the CPU later.
+            let is_debug = encoding.op0 == DEBUG;
+            let value = if is_debug {
+                reg.info().settle(value)
+            } else {
+                value
+            };
             vcpu.sysregs_mut().write_any(reg, value);
             return Ok(());
         }
         Some(_) => {}
     }
     match encoding {
+        ICC_SGI1R_EL1 => vcpu.with_gic(|gic, here| gic.sgi1r(here, value)),
         ICC_SGI0R_EL1 => vcpu.with_gic(|gic, here| gic.sgi0r(here, value)),
         ICC_ASGI1R_EL1 => vcpu.with_gic(|gic, here| gic.asgi1r(here, value)),
         ICC_DIR_EL1 => vcpu.with_gic(|gic, here| gic.dir(here, value)),

@@ -1,5 +1,6 @@
 //! A guest's exits on the fake machine: everything between the vectors and the way back.
 
+mod aarch32;
 mod debug;
 mod debugger;
 mod ends;

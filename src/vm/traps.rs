@@ -66,10 +66,14 @@ pub mod hcr {
 
     use super::{Features, HostMode};
 
-    /// What a vCPU in AArch64 starts with. It is written at load, and when a bit of it changes.
-    pub const fn for_guest(mode: HostMode) -> u64 {
+    /// What a vCPU starts with, whose EL1 is AArch32 or AArch64. It is written at load, and when a
+    /// bit of it changes.
+    pub const fn for_guest(mode: HostMode, aarch32: bool) -> u64 {
         let mut hcr = VM | SWIO | PTW | FMO_IMO_AMO | FB | BSU_INNER | TID3 | TSC | TIDCP;
-        hcr |= TACR | TSW | RW;
+        hcr |= TACR | TSW;
+        if !aarch32 {
+            hcr |= RW;
+        }
         if mode.vhe {
             hcr |= E2H;
         }
@@ -199,6 +203,8 @@ fn mdcr(features: Features) -> u64 {
 /// Sets up the traps that are the same for every guest, once on each CPU.
 pub fn configure_cpu(mode: HostMode) {
     let features = mode.features;
+    // What AArch32 has in c15 of coprocessor 15 is implementation defined.
+    const T15: u64 = 1 << 15;
     // EL1PCTEN and EL1PCEN: guests use the physical counter and timer themselves.
     let cnthctl = if mode.vhe { 0b11 << 10 } else { 0b11 };
     // SAFETY: FP is used by nobody yet; EL2 moves a register that goes with it.
@@ -209,7 +215,7 @@ pub fn configure_cpu(mode: HostMode) {
     // register is written only where the CPU has it.
     unsafe {
         regs::write::<MDCR_EL2>(mdcr(features));
-        regs::write::<HSTR_EL2>(0);
+        regs::write::<HSTR_EL2>(T15);
         regs::write::<CNTHCTL_EL2>(cnthctl);
         // The OS lock would keep guests' breakpoints from firing.
         regs::write::<OSLAR_EL1>(0);
@@ -257,12 +263,14 @@ mod tests {
     #[test]
     fn a_guest_never_runs_with_tge_or_without_stage_2() {
         for vhe in [false, true] {
-            let hcr = hcr::for_guest(HostMode { vhe, ..EVERYTHING });
+            let hcr = hcr::for_guest(HostMode { vhe, ..EVERYTHING }, false);
             assert_eq!(hcr & hcr::VM, hcr::VM);
             assert_eq!(hcr >> 27 & 1, 0, "TGE");
             assert_eq!(hcr >> 34 & 1, u64::from(vhe), "E2H");
             assert_eq!(hcr >> 42 & 1, 0, "NV");
             assert_eq!(hcr >> 56 & 1, 0, "ATA");
+            let aarch32 = hcr::for_guest(HostMode { vhe, ..EVERYTHING }, true);
+            assert_eq!(aarch32 ^ hcr, 1 << 31, "RW");
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
         fp::FpRegs,
         switch::{self, Frame, Next},
     },
-    isa::{esr::Esr, sysreg::SysReg},
+    isa::{aarch32::condition, esr::Esr, sysreg::SysReg},
 };
 use alloc::{boxed::Box, sync::Arc};
 
@@ -107,7 +107,8 @@ impl Vcpu {
         let affinity = vm.affinity(index);
         regs.write(SysReg::RUN_VPIDR_EL2, vm.host.midr);
         regs.write(SysReg::RUN_VMPIDR_EL2, 1 << 31 | affinity.mpidr());
-        regs.write(SysReg::RUN_HCR_EL2, traps::hcr::for_guest(mode));
+        let hcr = traps::hcr::for_guest(mode, vm.is_aarch32());
+        regs.write(SysReg::RUN_HCR_EL2, hcr);
         regs.write(SysReg::RUN_CPTR_EL2, traps::cptr(mode, true));
         regs.write(SysReg::RUN_VTTBR_EL2, vttbr);
         regs.write(SysReg::RUN_VTCR_EL2, vtcr);
@@ -122,8 +123,11 @@ impl Vcpu {
         self.fp = FpRegs::ZERO;
         self.debug = self.debug.at_reset();
         self.vm.gic.lock().reset_interface(self.index);
-        self.frame.write(0, start.context);
-        self.regs.set_pc(start.entry);
+        let [x1, x2] = start.rest;
+        for (n, value) in (0..).zip([start.context, x1, x2]) {
+            self.frame.write(n, value);
+        }
+        self.regs.set_start(start.entry);
     }
 
     /// Reads a guest system register, wherever it is.
@@ -330,32 +334,33 @@ impl Vcpu {
         crate::cpu::barrier::isb();
     }
 
-    /// Moves the guest on to its next instruction: the current one was done for it.
+    /// Moves the guest on to its next instruction: the current one was done for it. Returns whether
+    /// it was to be done at all: one of AArch32 may have failed its condition.
     #[inline(always)]
-    pub(super) fn skip(&mut self, esr: Esr) {
+    pub(super) fn skip(&mut self, esr: Esr) -> bool {
         /// SS, BTYPE and the AArch32 bit: what makes skipping more than an addition.
         const UNUSUAL: u64 = 1 << 21 | 0b11 << 10 | 1 << 4;
         let pstate = self.regs.pstate();
-        if pstate & UNUSUAL != 0 {
-            self.finish_instruction(pstate);
-        }
+        let executed = pstate & UNUSUAL == 0 || self.finish_instruction(esr, pstate);
         let pc = self.regs.pc().wrapping_add(esr.instruction_size());
         self.regs.set_pc(pc);
+        executed
     }
 
     /// Changes PSTATE as the end of an instruction does: no single step is left to take, BTYPE is
-    /// zero, and in AArch32 the IT block moves on (Arm ARM, `AArch32.ITAdvance`).
+    /// zero, and in AArch32 the IT block moves on. Returns whether the instruction's condition held.
     #[cold]
-    fn finish_instruction(&mut self, pstate: u64) {
+    fn finish_instruction(&mut self, esr: Esr, pstate: u64) -> bool {
         const SS: u64 = 1 << 21;
         const BTYPE: u64 = 0b11 << 10;
         const AARCH32: u64 = 1 << 4;
         let new = if pstate & AARCH32 == 0 {
             pstate & !(SS | BTYPE)
         } else {
-            super::aarch32::advance_it(pstate) & !SS
+            condition::advance_it(pstate) & !SS
         };
         self.regs.set_pstate(new);
+        condition::passed(esr, pstate)
     }
 
     /// Returns the address behind an abort, as the guest's stage 1 gave it to stage 2.

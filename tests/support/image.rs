@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::{Bundle, Scratch};
 
 const TARGET: &str = "aarch64-unknown-none-softfloat";
+const TARGET_32: &str = "armv7a-none-eabi";
 
 /// A hypervisor that was built: its file with symbols, and what a boot loader takes.
 pub struct Built {
@@ -87,6 +88,23 @@ pub fn guest(name: &str) -> PathBuf {
     image
 }
 
+/// Returns the test guest in AArch32, a raw binary, built if need be.
+///
+/// # Panics
+///
+/// Panics where it can't be built.
+pub fn guest32() -> PathBuf {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let folder = build_for(TARGET_32, "image", &["--package", "guests32"])?;
+        Ok(folder.join("guests32"))
+    });
+    match built {
+        Ok(path) => path.clone(),
+        Err(why) => panic!("the guest in AArch32 can't be run: {why}"),
+    }
+}
+
 /// Makes what is copied to a board, with the hypervisor under test: a disk image, or a folder of
 /// files if `name` ends with a slash, in `folder`.
 ///
@@ -142,12 +160,16 @@ fn given(variable: &str) -> Option<PathBuf> {
 
 /// Builds binaries for the bare machine in a folder of `target`, and returns where they are.
 fn build(folder: &str, what: &[&str]) -> Result<PathBuf, String> {
+    build_for(TARGET, folder, what)
+}
+
+fn build_for(target: &str, folder: &str, what: &[&str]) -> Result<PathBuf, String> {
     // A folder apart: cargo holds a lock on the one that `cargo test` uses.
     let folder = super::root().join("target").join(folder);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "--release", "--target", TARGET])
+        .args(["build", "--quiet", "--release", "--target", target])
         .args(what)
         .arg("--target-dir")
         .arg(&folder)
@@ -155,7 +177,7 @@ fn build(folder: &str, what: &[&str]) -> Result<PathBuf, String> {
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     succeed(&mut command)?;
-    Ok(folder.join(TARGET).join("release"))
+    Ok(folder.join(target).join("release"))
 }
 
 /// Makes the flat image of an ELF file in `folder`, beside it.

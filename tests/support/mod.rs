@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use bundle::Bundle;
-pub use image::{Built, board, guest, hypervisor, linux_init, selftest};
+pub use image::{Built, board, guest, guest32, hypervisor, linux_init, selftest};
 pub use qemu::{Qemu, Run};
 pub use scratch::{Contents, Scratch};
 
@@ -35,7 +35,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns a file of the cache that `scripts/setup` fills: `Image` or `initrd.cpio.gz`.
+/// Returns a file of the cache that `scripts/setup` fills, such as `Image` or `initrd.cpio.gz`.
 ///
 /// # Panics
 ///

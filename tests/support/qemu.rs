@@ -18,6 +18,8 @@ const SLOTS: usize = 2;
 
 /// A machine to start; each method changes one thing of it.
 pub struct Qemu {
+    /// Of a Raspberry Pi 4, which of its serial ports is read and typed to; of `virt`, none.
+    raspi4b_port: Option<usize>,
     has_el2: bool,
     cpu: String,
     gic: u32,
@@ -35,6 +37,7 @@ impl Qemu {
     /// Describes a `virt` machine with EL2, on which the hypervisor is booted.
     pub fn virt() -> Self {
         Self {
+            raspi4b_port: None,
             has_el2: true,
             cpu: "max".into(),
             gic: 3,
@@ -56,6 +59,17 @@ impl Qemu {
             has_el2: false,
             ..Self::virt()
         }
+    }
+
+    /// Describes a Raspberry Pi 4, on which the hypervisor is booted with this device tree: four
+    /// CPUs, a GICv2, 2 GiB, and a console on `port`: 0 is its PL011, 1 its mini UART.
+    pub fn raspi4b(device_tree: impl Into<Contents>, port: usize) -> Self {
+        let mut board = Self {
+            raspi4b_port: Some(port),
+            ..Self::virt()
+        };
+        let path = board.keep("tree.dtb", device_tree.into());
+        board.raw_args(&["-dtb", text(&path)])
     }
 
     /// Sets the CPU, by QEMU's name, with properties if any.
@@ -180,16 +194,10 @@ impl Qemu {
     }
 
     fn command(&self, how: &str, what: &Path) -> Command {
-        let switch = if self.has_el2 { "on" } else { "off" };
-        let mut machine = format!("virt,virtualization={switch},gic-version={}", self.gic);
-        if self.icount {
-            machine += ",dtb-randomness=off";
-        }
         let mut command = Command::new(PROGRAM);
         command
             .args(["-nodefaults", "-display", "none", "-monitor", "none"])
-            .args(["-serial", "stdio", "-machine", &machine, "-cpu", &self.cpu])
-            .args(["-smp", &self.cpus.to_string(), "-m", &self.memory])
+            .args(self.machine())
             .arg(how)
             .arg(what)
             .stdin(Stdio::piped())
@@ -204,6 +212,30 @@ impl Qemu {
         }
         command.args(&self.arguments);
         command
+    }
+
+    fn machine(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let mut add = |name: &str, value: &str| arguments.extend([name, value].map(String::from));
+        if let Some(port) = self.raspi4b_port {
+            (0..port).for_each(|_| add("-serial", "null"));
+            add("-machine", "raspi4b");
+        } else {
+            let switch = if self.has_el2 { "on" } else { "off" };
+            let random = if self.icount {
+                ",dtb-randomness=off"
+            } else {
+                ""
+            };
+            let gic = self.gic;
+            let machine = format!("virt,virtualization={switch},gic-version={gic}{random}");
+            add("-machine", &machine);
+            add("-cpu", &self.cpu);
+            add("-smp", &self.cpus.to_string());
+            add("-m", &self.memory);
+        }
+        add("-serial", "stdio");
+        arguments
     }
 
     /// Returns a path to the contents that is good while the machine runs.

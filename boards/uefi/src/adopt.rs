@@ -16,11 +16,12 @@ const MAGIC: u32 = 0xd00d_feed;
 const LARGEST: usize = 2 << 20;
 
 /// What `/chosen` may hold that is the loader's to say, or speaks of boot services.
-const OURS: [&[u8]; 4] = [
+const OURS: [&[u8]; 5] = [
     b"bootargs",
     b"linux,initrd-start",
     b"linux,initrd-end",
     b"rng-seed",
+    b"entresol,time-at-count-0",
 ];
 
 /// Returns how long the tree is that begins with these bytes; `None` where none does.

@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod acpi;
 pub mod adopt;
 pub mod arguments;
+pub mod clock;
 pub mod machine;
 pub mod memory;
 pub mod tree;

@@ -21,6 +21,8 @@ pub struct Handover<'a> {
     pub bootargs: &'a str,
     /// Random bytes.
     pub seed: &'a [u8],
+    /// The time of day when the counter was 0, in seconds since 1970.
+    pub time_at_count_0: Option<u64>,
 }
 
 impl Handover<'_> {
@@ -34,6 +36,9 @@ impl Handover<'_> {
         }
         if !self.seed.is_empty() {
             tree.bytes("rng-seed", self.seed);
+        }
+        if let Some(seconds) = self.time_at_count_0 {
+            tree.number("entresol,time-at-count-0", seconds);
         }
     }
 

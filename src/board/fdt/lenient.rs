@@ -38,6 +38,7 @@ pub fn find_uart_leniently(blob: &[u8]) -> Option<Uart> {
                         shift: 2,
                         width: 4,
                         interrupt: None,
+                        enables: None,
                     });
                 }
                 match other? {

@@ -283,6 +283,7 @@ fn pl011_at(base: u64) -> Option<Uart> {
         shift: 2,
         width: 4,
         interrupt: None,
+        enables: None,
     })
 }
 

@@ -10,7 +10,7 @@ use crate::{
     isa::{
         affinity::Affinity,
         descriptor::{Level, stage2::Support},
-        features::IdReg,
+        features::{Features, IdReg},
     },
     mem::{
         frames::Frames,
@@ -100,6 +100,7 @@ pub fn make_vm(
         affinities: &affinities,
         count,
         time: time_at_count_0.saturating_add(host.seconds(count)),
+        aarch32: config.aarch32,
         generator: entropy.generator(),
         stolen_time,
         weight: config.weight,
@@ -131,10 +132,12 @@ fn map_cpu_interface(
         .map_err(|error| refuse!("{error}"))
 }
 
-/// Refuses what the file format allows and this version does not do.
-pub fn refuse_unsupported(config: &config::Vm<'_>) -> Result<(), Refusal> {
-    if config.aarch32 {
-        return Err(refuse!("aarch32 = true is not supported yet"));
+/// Refuses a VM for AArch32 on CPUs that do not have that at EL1.
+pub fn check_state(config: &config::Vm<'_>, host: &Host) -> Result<(), Refusal> {
+    if config.aarch32 && !host.mode.features.has(Features::AARCH32_EL1) {
+        return Err(refuse!(
+            "aarch32 = true, but EL1 of this machine's CPUs is AArch64 only"
+        ));
     }
     Ok(())
 }
@@ -154,6 +157,7 @@ fn plan<'a>(
 ) -> Result<Plan<'a>, Refusal> {
     let files = Files {
         kernel: config.kernel.bytes,
+        aarch32: config.aarch32,
         load: config.load,
         ramdisk: config.ramdisk.map_or(&[][..], |file| file.bytes),
         dtb: config.dtb.map(|file| file.bytes),
@@ -167,7 +171,12 @@ fn plan<'a>(
             kaslr_seed: entropy.number(),
         },
     };
-    Plan::new(&files, host.ids.for_guest(0).get(IdReg::ID_AA64MMFR0))
+    Plan::new(
+        &files,
+        host.ids
+            .for_guest(0, config.aarch32)
+            .get(IdReg::ID_AA64MMFR0),
+    )
 }
 
 /// Fills a guest's RAM as planned.
@@ -181,8 +190,17 @@ fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Resul
         layout.entry,
         layout.tree.start
     );
+    let tree = layout.tree.start.as_u64();
+    // Linux, Documentation/arch: arm64 finds the tree in x0; arm has zero in r0, a number that
+    // stands for no board in r1, and the tree in r2.
+    let (context, rest) = if config.aarch32 {
+        (0, [0xffff_ffff, tree])
+    } else {
+        (tree, [0; 2])
+    };
     Ok(Start {
         entry: layout.entry.as_u64(),
-        context: layout.tree.start.as_u64(),
+        context,
+        rest,
     })
 }

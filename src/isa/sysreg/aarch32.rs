@@ -17,8 +17,8 @@ macro_rules! rows {
             SPSR_irq     3 4  4  3 0 Deferred32 _ AARCH32_EL1 0           0xffff_ffff_0000_0000 0 _ [78];
             /// Saved program status of FIQ mode.
             SPSR_fiq     3 4  4  3 3 Deferred32 _ AARCH32_EL1 0           0xffff_ffff_0000_0000 0 _ [80];
-            /// FP exception control; EN, so that FP traps reach EL2 before EL1 finds FP off.
-            FPEXC32_EL2  3 4  5  3 0 LazyFp     _ AARCH32_EL1 0x4000_0000 0xffff_ffff_0000_0000 0 _ rw;
+            /// FP exception control. Off at reset; VECITR is RES1.
+            FPEXC32_EL2  3 4  5  3 0 LazyFp     _ AARCH32_EL1 0x700       0xffff_ffff_0000_0000 0 _ rw;
         ] }
     };
 }

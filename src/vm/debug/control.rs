@@ -8,7 +8,7 @@ use crate::{
     vm::{Vm, vcpu::Vcpu},
 };
 use alloc::{boxed::Box, vec::Vec};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A vCPU that stands still.
 pub struct Parked {
@@ -36,6 +36,16 @@ impl Control {
     }
 }
 
+/// How often some VM was asked to stand still.
+static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns a number that changes when a VM is asked to stand still: then vCPUs may have to be parked.
+#[inline(always)]
+pub fn requests() -> usize {
+    // Acquire: with it comes which are wanted.
+    REQUESTS.load(Ordering::Acquire)
+}
+
 const fn bit_of(index: usize) -> u64 {
     1 << (index & 63)
 }
@@ -43,14 +53,14 @@ const fn bit_of(index: usize) -> u64 {
 impl Vm {
     /// Asks for all vCPUs to stand still.
     pub fn halt(&self) {
-        // Release: with the bell, which is rung after.
-        self.control.wanted.store(u64::MAX, Ordering::Release);
+        self.control.wanted.store(u64::MAX, Ordering::Relaxed);
+        REQUESTS.fetch_add(1, Ordering::Release);
         (0..self.bells.len()).for_each(|index| self.ring(index));
     }
 
     /// Returns whether a vCPU should be handed over by [`Vm::park`].
     pub fn shall_park(&self, index: usize) -> bool {
-        self.control.wanted.load(Ordering::Acquire) & bit_of(index) != 0
+        self.control.wanted.load(Ordering::Relaxed) & bit_of(index) != 0
     }
 
     /// Hands over a vCPU, which was put; returns whether it was the last of all.
@@ -77,7 +87,7 @@ impl Vm {
     pub fn unpark(&self, which: Option<usize>) -> Vec<Parked> {
         let mut parked = self.control.parked.lock();
         let still = which.map_or(0, |index| !bit_of(index));
-        self.control.wanted.store(still, Ordering::Release);
+        self.control.wanted.store(still, Ordering::Relaxed);
         let (gone, stay) = core::mem::take(&mut *parked)
             .into_iter()
             .partition(|it| which.is_none_or(|index| it.vcpu.index() == index));

@@ -18,7 +18,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 
-/// Which accesses a watchpoint stops; as a number, DBGWCR<n>_EL1.LSC.
+/// Which accesses a watchpoint stops; as a number, LSC of `DBGWCR<n>_EL1`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// Loads.
@@ -55,7 +55,7 @@ impl Watch {
         }
     }
 
-    /// Returns DBGWCR<n>_EL1: enabled, for EL1 and EL0 (Arm ARM, D24.3, "DBGWCR<n>_EL1").
+    /// Returns `DBGWCR<n>_EL1`: enabled, for EL1 and EL0 (Arm ARM, D24.3).
     const fn control(self) -> u64 {
         let (bytes, mask) = if self.size <= 8 {
             (((1 << self.size) - 1) << (self.address & 7), 0)
@@ -70,7 +70,7 @@ impl Watch {
 const EL1_AND_EL0: u64 = 0b11;
 /// E of the control registers.
 const ENABLED: u64 = 1;
-/// DBGBCR<n>_EL1: the whole of an instruction, for EL1 and EL0, unlinked.
+/// `DBGBCR<n>_EL1`: the whole of an instruction, for EL1 and EL0, unlinked.
 const BREAKPOINT: u64 = 0b1111 << 5 | EL1_AND_EL0 << 1 | ENABLED;
 
 /// What stops a vCPU.

@@ -10,6 +10,13 @@ use crate::refuse;
 const BLOCK: u64 = 2 << 20;
 /// How far up the ramdisk goes if there is room: a kernel unpacks and grows below it.
 const COMFORT: u64 = 128 << 20;
+/// Where a zImage goes, in bytes from the start of RAM: above what it unpacks to, so that it does
+/// not have to move first.
+const ZIMAGE_OFFSET: u64 = 32 << 20;
+/// The same in a guest of less than [`COMFORT`].
+const CLOSE_ZIMAGE_OFFSET: u64 = 0x1_0000;
+/// The end of what AArch32 can address without long descriptors.
+const FOUR_GIB: u64 = 1 << 32;
 
 /// A run of guest memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +69,9 @@ impl Layout {
     /// 2 MiB; then, as QEMU does it, the ramdisk half-way up RAM or 128 MiB in, and the
     /// device tree above it. If RAM is too small for that, they follow the kernel.
     ///
+    /// A zImage unpacks itself to the start of RAM: ramdisk and device tree go above the half of
+    /// RAM or 128 MiB, and below 4 GiB.
+    ///
     /// An ELF program goes where its segments say. A raw binary goes where it was told to. For
     /// both the device tree goes to the start of RAM, where software for QEMU's `virt` looks
     /// for it, unless the program itself is there.
@@ -78,7 +88,7 @@ impl Layout {
             ));
         }
         let mut places = Places {
-            ram,
+            ram: within_reach(ram, kernel),
             taken: [None; 3],
         };
         let (kernel_place, entry) = kernel_place(ram, kernel)?;
@@ -114,6 +124,8 @@ impl Layout {
 fn kernel_place(ram: Extent, kernel: &Kernel) -> Result<(Extent, Ipa), Refusal> {
     let (base, offset) = match kernel {
         Kernel::Arm64(image) => (align_up(ram.start.as_u64(), BLOCK), image.text_offset),
+        Kernel::Zimage(_) if ram.size < COMFORT => (Some(ram.start.as_u64()), CLOSE_ZIMAGE_OFFSET),
+        Kernel::Zimage(_) => (Some(ram.start.as_u64()), ZIMAGE_OFFSET),
         Kernel::Elf(program) => return program.place(ram),
         Kernel::Raw { load, .. } => (Some(ram.start.as_u64()), *load),
     };
@@ -130,6 +142,18 @@ fn kernel_place(ram: Extent, kernel: &Kernel) -> Result<(Extent, Ipa), Refusal> 
         })
 }
 
+/// Returns the part of RAM that a kernel can address before it has looked around.
+fn within_reach(ram: Extent, kernel: &Kernel) -> Extent {
+    let below = FOUR_GIB.saturating_sub(ram.start.as_u64());
+    match kernel {
+        Kernel::Zimage(_) => Extent {
+            size: ram.size.min(below),
+            ..ram
+        },
+        _ => ram,
+    }
+}
+
 /// Returns where to begin looking for room, the best first.
 fn floors(ram: Extent, kernel: &Kernel, place: Extent) -> [Ipa; 2] {
     let above = ram.start.checked_add((ram.size / 2).min(COMFORT));
@@ -137,6 +161,8 @@ fn floors(ram: Extent, kernel: &Kernel, place: Extent) -> [Ipa; 2] {
     match kernel {
         // An old kernel can't use what lies below it.
         Kernel::Arm64(_) => [comfortable, place.end()],
+        // It unpacks to where a tree or ramdisk below would be.
+        Kernel::Zimage(_) => [comfortable, comfortable],
         Kernel::Elf(_) | Kernel::Raw { .. } => [comfortable, ram.start],
     }
 }

@@ -166,7 +166,7 @@ fn compressed_kernels_are_what_they_hold() {
 fn what_cannot_start_is_named() {
     let expected = |format| {
         alloc::format!(
-            "the kernel is {format}; an arm64 Image, an ELF program or a raw binary is needed"
+            "the kernel is {format}; an arm64 Image, a zImage, an ELF program or a raw binary is needed"
         )
     };
     assert_eq!(refusal(&[]), expected("empty"));
@@ -176,9 +176,6 @@ fn what_cannot_start_is_named() {
         expected("compressed with gzip twice")
     );
     assert_eq!(refusal(b"\xfd7zXZ\0"), expected("compressed with xz"));
-    let mut arm = [0; 64];
-    arm[0x24..0x28].copy_from_slice(&0x016f_2818_u32.to_le_bytes());
-    assert_eq!(refusal(&arm), expected("a zImage for AArch32"));
     let mut efi = efi_image(600);
     efi[56] = 0;
     assert_eq!(
@@ -266,4 +263,47 @@ fn mutated_kernels_stay_inside() {
         }
     }
     assert!(filled > 2000 && refused > 2000, "{filled} {refused}");
+}
+
+/// The header of a zImage whose words say that it takes `size` bytes.
+fn zimage(size: u32, order: u32) -> Vec<u8> {
+    let mut file = vec![0; 64];
+    for (at, word) in [
+        (0x24, 0x016f_2818),
+        (0x28, 0x100),
+        (0x2c, 0x100 + size),
+        (0x30, order),
+    ] {
+        file[at..at + 4].copy_from_slice(&u32::to_le_bytes(word));
+    }
+    file
+}
+
+#[test]
+fn a_zimage_is_for_aarch32_and_all_else_that_says_so_is_not() {
+    const LITTLE: u32 = 0x0403_0201;
+    let kernel = identify(&zimage(64, LITTLE), None).unwrap();
+    let Kernel::Zimage(image) = &kernel else {
+        panic!("{kernel:?}");
+    };
+    assert_eq!((image.file_size, image.big_endian), (64, false));
+    assert!(kernel.check_cpu(0).is_ok() && kernel.check_state(true).is_ok());
+    assert_eq!(
+        kernel.check_state(false).unwrap_err().0,
+        "the kernel is a zImage for AArch32, which takes aarch32 = true"
+    );
+    assert_eq!(
+        refusal(&zimage(65, LITTLE)),
+        "the kernel is a zImage cut short: 64 of 65 bytes are there"
+    );
+    let big = identify(&zimage(64, LITTLE.swap_bytes()), None).unwrap();
+    assert!(big.check_cpu(0).unwrap_err().0.contains("big-endian"));
+    assert!(
+        identify(&zimage(64, LITTLE), Some(0)).is_err(),
+        "it says itself where it goes"
+    );
+    let arm64 = identify(&header(0, 0x1000, 0), None).unwrap();
+    assert!(arm64.check_state(false).is_ok() && arm64.check_state(true).is_err());
+    let raw = identify(b"raw", None).unwrap();
+    assert!(raw.check_state(false).is_ok() && raw.check_state(true).is_ok());
 }

@@ -13,6 +13,7 @@ const MMFR0: u64 = 1 << 20;
 fn files<'a>(kernel: &'a [u8], ramdisk: &'a [u8], dtb: Option<&'a [u8]>) -> Files<'a> {
     Files {
         kernel,
+        aarch32: false,
         load: None,
         ramdisk,
         dtb,

@@ -35,6 +35,7 @@ pub struct Switch {
     state: AtomicU8,
     entry: AtomicU64,
     context: AtomicU64,
+    rest: [AtomicU64; 2],
 }
 
 /// The right to start a vCPU, which one of those who tried to turn it on has.
@@ -50,6 +51,7 @@ impl Switch {
             state: AtomicU8::new(OFF),
             entry: AtomicU64::new(0),
             context: AtomicU64::new(0),
+            rest: [0; 2].map(AtomicU64::new),
         }
     }
 
@@ -91,6 +93,7 @@ impl Switch {
         Some(Start {
             entry: self.entry.load(Ordering::Relaxed),
             context: self.context.load(Ordering::Relaxed),
+            rest: self.rest.each_ref().map(|x| x.load(Ordering::Relaxed)),
         })
     }
 
@@ -106,6 +109,9 @@ impl Claim<'_> {
     pub fn publish(self, start: Start) {
         self.0.entry.store(start.entry, Ordering::Relaxed);
         self.0.context.store(start.context, Ordering::Relaxed);
+        for (x, value) in self.0.rest.iter().zip(start.rest) {
+            x.store(value, Ordering::Relaxed);
+        }
         self.0.state.store(ON_PENDING, Ordering::Release);
     }
 }

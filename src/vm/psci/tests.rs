@@ -6,6 +6,7 @@ fn start(entry: u64) -> Start {
     Start {
         entry,
         context: !entry,
+        rest: [0; 2],
     }
 }
 
@@ -238,10 +239,16 @@ fn a_vcpu_that_starts_anew_is_at_reset_but_for_its_timers_and_name() {
         isa::{features::Features, sysreg::Present},
         vm::sysregs::HostMode,
     };
-    for vhe in [false, true] {
+    for (vhe, aarch32) in [(false, false), (true, false), (false, true), (true, true)] {
         fake::reset();
-        let features = Features::ALL;
-        let mut regs = SysRegs::new(HostMode { vhe, features }, Present::ALL);
+        let features = Features::ALL
+            .without(Features::AARCH32_EL1)
+            .with(Features::AARCH32_EL1, aarch32);
+        let shown = Present {
+            features,
+            ..Present::ALL
+        };
+        let mut regs = SysRegs::new(HostMode { vhe, features }, shown);
         for (n, reg) in (0x100..).zip(sysreg::ALL) {
             // A view would change what it is a view of.
             if !reg.info().name.contains("TVAL") {
@@ -252,15 +259,21 @@ fn a_vcpu_that_starts_anew_is_at_reset_but_for_its_timers_and_name() {
         regs.set_pstate(0x4);
         restart(&mut regs, 0x4000_0000);
         assert!(regs.sysregs_loaded_on_cpu());
-        assert_eq!((regs.pc(), regs.pstate()), (0x4000_0000, 0x3c5));
+        let pstate = if aarch32 { 0x1d3 } else { 0x3c5 };
+        assert_eq!((regs.pc(), regs.pstate()), (0x4000_0000, pstate));
         for (n, reg) in (0x100..).zip(sysreg::ALL) {
             let name = reg.info().name;
             let kept = name.starts_with("CNTV_CVAL") || name.starts_with("CNTP_CVAL");
             let kept = kept || reg.class() == Class::LoadOnly;
-            if !kept && reg.class() != Class::Deferred {
+            let is_reset = match reg.class() {
+                Class::Deferred => true,
+                Class::Deferred32 => aarch32,
+                _ => false,
+            };
+            if !kept && !is_reset {
                 continue;
             }
-            let expected = if kept { n } else { reg.info().reset };
+            let expected = if kept { n } else { reg.reset(aarch32) };
             assert_eq!(regs.read(reg), expected, "{name}");
         }
     }

@@ -282,10 +282,11 @@ fn a_virtual_system_error_that_was_taken_is_not_pending_any_more() {
 #[test]
 fn pc_and_pstate_follow_the_vcpu() {
     let mut file = registers(false, Present::ALL);
+    assert_eq!(file.pstate(), PSTATE_RESET_32);
     file.set_pc(0x4008_0000);
     file.load();
     assert_eq!(fake::with(|cpu| cpu.regs[&GUEST_PC]), 0x4008_0000);
-    assert_eq!(file.pstate(), PSTATE_RESET);
+    assert_eq!(file.pstate(), PSTATE_RESET_32);
     file.set_pc(0x4008_0004);
     fake::with(|cpu| cpu.regs.insert(GUEST_PSTATE, 0x5));
     file.put();
@@ -349,7 +350,7 @@ fn random_use_never_meets_a_stale_value() {
         let mut cpus = Cpus::default();
         let rows: Vec<_> = rows().map(|(_, reg)| reg).collect();
         let mut files = [(); 3].map(|()| SysRegs::new(mode(vhe), Present::ALL));
-        let mut model = [ALL.map(|reg| reg.info().reset); 3];
+        let mut model = [ALL.map(|reg| reg.reset(true)); 3];
         let mut resident: [Option<usize>; 2] = [None; 2];
         for step in 0..100_000_u64 {
             // Never with HCR_EL2.VSE, which the CPU may change in a control word.

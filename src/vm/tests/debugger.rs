@@ -47,6 +47,7 @@ impl Bench {
         let entry = Start {
             entry: PC,
             context: 0,
+            rest: [0; 2],
         };
         guest.vm.switches[0].claim().unwrap().publish(entry);
         for n in 0..cpus.into() {

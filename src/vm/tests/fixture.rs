@@ -101,6 +101,8 @@ pub struct Build {
     pub cpus: u8,
     /// The size of the VM's RAM, which starts at the machine's.
     pub ram: u64,
+    /// The VM's EL1 is AArch32, which the CPUs then have.
+    pub aarch32: bool,
 }
 
 /// One CPU, without E2H.
@@ -110,6 +112,7 @@ pub const USUAL: Build = Build {
     fgt: false,
     cpus: 1,
     ram: RAM,
+    aarch32: false,
 };
 
 /// A VM with its first vCPU loaded.
@@ -143,7 +146,7 @@ impl Guest {
             virtual_interface: None,
             cpus: vec![cpu],
         };
-        let host = Arc::new(Host::probe(INTERRUPTS, gic, |_| Entropy::Absent));
+        let host = Arc::new(Host::probe(INTERRUPTS, gic, None, |_| Entropy::Absent));
         let vm = vm(&host, build);
         input::give_to(&vm, true);
         let mut vcpu = Vcpu::new(&vm, 0);
@@ -354,6 +357,11 @@ fn set_up(cpu: &mut Fake, build: Build) {
             cpu.regs.insert(reg.encoding().iss(), value);
         }
     }
+    if build.aarch32 {
+        let iss = IdReg::ID_AA64PFR0.encoding().iss();
+        let pfr0 = cpu.regs.get(&iss).copied().unwrap_or(0);
+        cpu.regs.insert(iss, pfr0 & !0xff | 0x22);
+    }
     if build.fgt {
         let mmfr0 = IdReg::ID_AA64MMFR0.encoding().iss();
         *cpu.regs.entry(mmfr0).or_default() |= 1 << 56;
@@ -387,7 +395,10 @@ fn redistributor(memory: &mut Bench) -> Redistributor {
     Redistributor::find(&[region], Affinity::default()).unwrap()
 }
 
-fn vm(host: &Arc<Host>, Build { cpus, ram, .. }: Build) -> Arc<Vm> {
+fn vm(host: &Arc<Host>, build: Build) -> Arc<Vm> {
+    let Build {
+        cpus, ram, aarch32, ..
+    } = build;
     let last = Ipa::new(VIRT.ram.as_u64() + ram - 1);
     let tables = ArrayTables::new(8);
     let stage2 = Stage2::new(tables, last, 1, Support::from_id(5, 0x20)).unwrap();
@@ -403,6 +414,7 @@ fn vm(host: &Arc<Host>, Build { cpus, ram, .. }: Build) -> Arc<Vm> {
         affinities: &affinities,
         count: 0,
         time: 0,
+        aarch32,
         generator: Generator::new(None, false),
         stolen_time: StolenTime::new(cpus.into(), stolen_time).unwrap(),
         weight: crate::sched::DEFAULT_WEIGHT,

@@ -153,7 +153,7 @@ fn what_is_hidden_is_trapped_or_switched() {
         }
         traps::configure_cpu(mode);
         let mut regs = SysRegs::new(mode, nothing);
-        regs.write(SysReg::RUN_HCR_EL2, traps::hcr::for_guest(mode));
+        regs.write(SysReg::RUN_HCR_EL2, traps::hcr::for_guest(mode, false));
         regs.write(SysReg::RUN_CPTR_EL2, traps::cptr(mode, false));
         regs.load();
         for (what, guard) in HIDDEN.into_iter().chain(by_mode(vhe)) {

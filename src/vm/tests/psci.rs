@@ -137,6 +137,7 @@ fn another_vcpu_is_turned_on_once() {
     let start = Start {
         entry: RAM_AT + 8,
         context: 0x77,
+        rest: [0; 2],
     };
     assert_eq!(guest.vm.switches[1].arrive(), Some(start));
     assert_eq!(info(&mut guest), 0, "on");

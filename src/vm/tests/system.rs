@@ -120,7 +120,7 @@ fn there_are_as_many_breakpoints_as_the_id_register_says() {
     for (op2, count) in [(4, 6), (5, 6), (6, 4), (7, 4)] {
         for crm in 0..16 {
             let encoding = Encoding::new(2, 0, 0, crm, op2);
-            let value = 0x100 + u64::from(crm);
+            let value = 0x100 + (u64::from(crm) << 16);
             assert_eq!(
                 write(&mut guest, encoding, value),
                 crm < count,

@@ -17,6 +17,7 @@ fn turn_on(switch: &Switch, start: u64) -> Result<(), Error> {
     switch.claim()?.publish(Start {
         entry: start,
         context: !start,
+        rest: [0; 2],
     });
     Ok(())
 }

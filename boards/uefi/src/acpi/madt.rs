@@ -40,32 +40,53 @@ struct Interface {
     maintenance_edge: bool,
 }
 
-/// Reads the table.
-pub(super) fn read(table: &[u8]) -> Result<Madt, Refusal> {
-    let mut cpus: Vec<Cpu> = vec![];
-    let mut interfaces = vec![];
-    let mut distributor = None;
-    let mut regions = vec![];
-    let mut translators = vec![];
-    for (kind, entry) in structures(table.get(LIST..).unwrap_or_default()) {
-        match kind {
-            GICC => {
-                if let Some((cpu, interface)) = cpu(entry)
-                    && cpus.iter().all(|other| other.mpidr != cpu.mpidr)
-                {
-                    cpus.push(cpu);
-                    interfaces.push(interface);
+/// The structures of the table, sorted out.
+#[derive(Default)]
+struct Structures {
+    cpus: Vec<Cpu>,
+    interfaces: Vec<Interface>,
+    /// Where the distributor is, and the GIC's version.
+    distributor: Option<(u64, u8)>,
+    regions: Vec<Place>,
+    translators: Vec<Its>,
+}
+
+impl Structures {
+    fn read(list: &[u8]) -> Self {
+        let mut all = Self::default();
+        for (kind, entry) in structures(list) {
+            match kind {
+                GICC => all.add_cpu(entry),
+                GICD => {
+                    let one = entry.u64_at(8).zip(entry.u8_at(20));
+                    all.distributor = all.distributor.or(one);
                 }
+                GICR => all.regions.extend(region(entry)),
+                ITS => all.translators.extend(its(entry)),
+                _ => {}
             }
-            GICD => distributor = distributor.or(entry.u64_at(8).zip(entry.u8_at(20))),
-            GICR => regions.extend(region(entry)),
-            ITS => translators.extend(its(entry)),
-            _ => {}
+        }
+        all
+    }
+
+    fn add_cpu(&mut self, entry: &[u8]) {
+        if let Some((cpu, interface)) = cpu(entry)
+            && self.cpus.iter().all(|other| other.mpidr != cpu.mpidr)
+        {
+            self.cpus.push(cpu);
+            self.interfaces.push(interface);
         }
     }
-    let (distributor, version) =
-        distributor.ok_or_else(|| refuse!("ACPI: APIC has no GIC distributor"))?;
-    let first = interfaces
+}
+
+/// Reads the table.
+pub(super) fn read(table: &[u8]) -> Result<Madt, Refusal> {
+    let all = Structures::read(table.get(LIST..).unwrap_or_default());
+    let (distributor, version) = all
+        .distributor
+        .ok_or_else(|| refuse!("ACPI: APIC has no GIC distributor"))?;
+    let first = all
+        .interfaces
         .first()
         .ok_or_else(|| refuse!("ACPI: APIC has no enabled CPU"))?;
     let maintenance = Line {
@@ -81,8 +102,9 @@ pub(super) fn read(table: &[u8]) -> Result<Madt, Refusal> {
     let gic = if version == 2 {
         v2(distributor, first, maintenance)?
     } else {
+        let mut regions = all.regions;
         if regions.is_empty() {
-            regions = regions_of(&interfaces);
+            regions = regions_of(&all.interfaces);
         }
         if regions.is_empty() {
             return Err(refuse!("ACPI: APIC has no GIC redistributors"));
@@ -91,10 +113,13 @@ pub(super) fn read(table: &[u8]) -> Result<Madt, Refusal> {
             distributor: place(distributor, DISTRIBUTOR)?,
             regions,
             maintenance,
-            translators,
+            translators: all.translators,
         }
     };
-    Ok(Madt { cpus, gic })
+    Ok(Madt {
+        cpus: all.cpus,
+        gic,
+    })
 }
 
 /// Reads a GICC structure; `None` for a CPU that may not be used.

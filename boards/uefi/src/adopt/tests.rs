@@ -24,6 +24,7 @@ fn handover() -> Handover<'static> {
         bundle: Some(MEMORY[0]),
         bootargs: "vhe=off",
         seed: &[],
+        time_at_count_0: None,
     }
 }
 

@@ -4,9 +4,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::arch::asm;
 use core::slice;
 
 use entresol_uefi::acpi::{Memory, Tables};
+use entresol_uefi::clock::Date;
 use entresol_uefi::machine::{Machine, Segment};
 use entresol_uefi::memory::{Entry, Mapped};
 use entresol_uefi::tree::{self, Handover};
@@ -14,6 +16,7 @@ use entresol_uefi::{Refusal, adopt, refuse};
 use uefi::boot::{self, MemoryType};
 use uefi::mem::memory_map::{MemoryMap, MemoryMapOwned};
 use uefi::proto::rng::Rng;
+use uefi::runtime;
 use uefi::system;
 use uefi::table::cfg::ConfigTableEntry;
 use uefi::{Guid, guid};
@@ -113,6 +116,29 @@ pub fn entries(map: &MemoryMapOwned) -> Vec<Entry> {
             attributes: entry.att.bits(),
         })
         .collect()
+}
+
+/// Returns the time of day when the counter was 0, in seconds since 1970, if there is a clock.
+pub fn time_at_count_0() -> Option<u64> {
+    let now = runtime::get_time().ok()?;
+    let date = Date {
+        year: now.year().into(),
+        month: now.month().into(),
+        day: now.day().into(),
+        time: [now.hour(), now.minute(), now.second()].map(u64::from),
+        zone: now.time_zone().unwrap_or(0).into(),
+    };
+    let (count, frequency): (u64, u64);
+    // SAFETY: reads the counter and what says how fast it counts.
+    unsafe {
+        asm!(
+            "mrs {0}, cntpct_el0",
+            "mrs {1}, cntfrq_el0",
+            out(reg) count, out(reg) frequency,
+            options(nomem, nostack)
+        );
+    }
+    date.seconds()?.checked_sub(count.checked_div(frequency)?)
 }
 
 /// Returns random bytes, if the firmware has any.

@@ -5,6 +5,7 @@
 use alloc::string::String;
 use core::convert::Infallible;
 use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use entresol_uefi::machine::Place;
@@ -22,6 +23,9 @@ const ARGUMENTS: &str = "cmdline.txt";
 
 /// How long a message stays, where the firmware goes on to something that clears the screen.
 const TIME_TO_READ: Duration = Duration::from_secs(5);
+
+/// Whether boot services have been left, and with them the way to say anything.
+static LEFT: AtomicBool = AtomicBool::new(false);
 
 #[entry]
 fn main() -> Status {
@@ -43,17 +47,20 @@ fn run() -> Result<Infallible, Refusal> {
         println!("[entresol] warning: {note}");
     }
     let seed = firmware::seed();
+    let time_at_count_0 = firmware::time_at_count_0();
     let handover = |memory| Handover {
         memory,
         bundle: Some(bundle),
         bootargs: &bootargs,
         seed: &seed,
+        time_at_count_0,
     };
     // Once for its size, and for what might be wrong with it.
     let size = description.tree(&handover(&[]))?.len();
     let room = Room::allocate(size)?;
     let masters = enter::Masters::new(description.segments());
     println!("[entresol] {}: starting the hypervisor", own.path(BUNDLE));
+    LEFT.store(true, Ordering::Relaxed);
     // SAFETY: nothing of the firmware's is used from here on but memory that stays.
     let map = unsafe { boot::exit_boot_services(None) };
     let memory = memory::usable(firmware::entries(&map));
@@ -90,6 +97,9 @@ fn bootargs(own: &Own) -> Result<String, Refusal> {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    println!("[entresol] fatal: {info}");
+    // A second panic, while this is said, says nothing.
+    if !LEFT.swap(true, Ordering::Relaxed) {
+        println!("[entresol] fatal: {info}");
+    }
     enter::halt()
 }

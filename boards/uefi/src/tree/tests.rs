@@ -43,6 +43,7 @@ fn board(machine: &Machine) -> Board {
         bundle: Some(place(0x800_4000_0000, 0x12_3456)),
         bootargs: "vhe=on",
         seed: &[1, 2, 3],
+        time_at_count_0: Some(1_714_998_896),
     };
     let tree = write(machine, &handover);
     Board::from_fdt(&fdt::check(&tree).unwrap()).unwrap()
@@ -87,6 +88,7 @@ fn a_server_reads_back() {
         Some(range(0x800_4000_0000, 0x800_4012_3456))
     );
     assert_eq!(board.chosen.rng_seed, [1, 2, 3]);
+    assert_eq!(board.chosen.time_at_count_0, Some(1_714_998_896));
 }
 
 #[test]
@@ -140,6 +142,7 @@ fn device_numbers_are_mapped() {
         bundle: None,
         bootargs: "",
         seed: &[],
+        time_at_count_0: None,
     };
     let tree = write(&machine, &handover);
     let smmu = words(&tree, "arm,smmu-v3", "phandle")[0];

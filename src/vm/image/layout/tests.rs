@@ -167,3 +167,34 @@ fn plans_never_overlap() {
     }
     assert!(planned > 2000, "{planned} planned");
 }
+
+fn zimage(file_size: u64) -> Kernel {
+    Kernel::Zimage(crate::vm::image::Zimage {
+        big_endian: false,
+        file_size,
+    })
+}
+
+#[test]
+fn a_zimage_has_room_to_unpack_below_everything_else() {
+    let layout = Layout::plan(ram(512 * MIB), &zimage(6 * MIB), MIB, 7000).unwrap();
+    assert_eq!(layout.entry, Ipa::new(START + 32 * MIB));
+    assert_eq!(layout.ramdisk, Some(extent(START + 128 * MIB, MIB)));
+    assert_eq!(layout.tree.start, Ipa::new(START + 129 * MIB));
+    let small = Layout::plan(ram(64 * MIB), &zimage(6 * MIB), MIB, 7000).unwrap();
+    assert_eq!(small.entry, Ipa::new(START + 0x1_0000));
+    assert_eq!(small.ramdisk, Some(extent(START + 32 * MIB, MIB)));
+    // Not below, where it unpacks.
+    assert!(Layout::plan(ram(64 * MIB), &zimage(6 * MIB), 40 * MIB, 7000).is_err());
+}
+
+#[test]
+fn what_a_zimage_needs_is_below_4_gib() {
+    let layout = |ramdisk| Layout::plan(ram(8192 * MIB), &zimage(6 * MIB), ramdisk, 7000);
+    let most = 3072 * MIB - 130 * MIB;
+    let fits = layout(most).unwrap();
+    assert!(
+        fits.tree.end() <= Ipa::new(1 << 32) && fits.ramdisk.unwrap().end() <= Ipa::new(1 << 32)
+    );
+    assert!(layout(most + 4 * MIB).is_err());
+}

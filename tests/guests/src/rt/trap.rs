@@ -91,19 +91,22 @@ struct Shared(UnsafeCell<Option<Fault>>);
 // SAFETY: one CPU; the exception handler writes it while the program stands still.
 unsafe impl Sync for Shared {}
 
-/// Who decides how the program goes on.
-struct Observer(UnsafeCell<Option<fn(Fault) -> Onward>>);
+/// Decides how the program goes on after an exception.
+pub type Observe = fn(Fault) -> Onward;
+
+/// Who decides it now.
+struct Observer(UnsafeCell<Option<Observe>>);
 
 // SAFETY: one CPU; it is written while no exception is expected.
 unsafe impl Sync for Observer {}
 
 impl Observer {
-    fn set(&self, observer: Option<fn(Fault) -> Onward>) {
+    fn set(&self, observer: Option<Observe>) {
         // SAFETY: see `Sync`.
         unsafe { self.0.get().write_volatile(observer) }
     }
 
-    fn get(&self) -> Option<fn(Fault) -> Onward> {
+    fn get(&self) -> Option<Observe> {
         // SAFETY: as for `set`.
         unsafe { self.0.get().read_volatile() }
     }
@@ -154,7 +157,7 @@ pub fn catch(f: impl FnOnce()) -> Option<Fault> {
 
 /// Runs a function of whose synchronous exceptions each goes to `observer`, which decides how to
 /// go on.
-pub fn observe(observer: fn(Fault) -> Onward, f: impl FnOnce()) {
+pub fn observe(observer: Observe, f: impl FnOnce()) {
     OBSERVER.set(Some(observer));
     f();
     OBSERVER.set(None);

@@ -62,6 +62,7 @@ fn ten_thousand_mutated_tables() {
         bundle: None,
         bootargs: "",
         seed: &[],
+        time_at_count_0: None,
     };
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let (mut accepted, mut read) = (0, 0);
