@@ -55,7 +55,7 @@ pub struct Vm<'a> {
     pub load: Option<u64>,
     /// Whether it starts in AArch32 state.
     pub aarch32: bool,
-    /// What it gets of a CPU in proportion to others, 1 to [`vms::MAX_WEIGHT`].
+    /// What it gets of a CPU in proportion to others, 1 to [`MAX_WEIGHT`](crate::sched::MAX_WEIGHT).
     pub weight: u32,
     /// What follows when its guest asks for a reset.
     pub on_reboot: Reaction,

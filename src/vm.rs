@@ -41,6 +41,7 @@ use crate::{
     isa::{
         affinity::Affinity,
         features::{Features, IdRegs},
+        speculation::Workarounds,
         sysreg::Present,
     },
     mem::{stage2::Stage2, table::Tables},
@@ -95,6 +96,8 @@ pub struct Vm {
     cared_for: AtomicUsize,
     /// What its vCPUs get of a CPU in proportion to others.
     pub weight: u32,
+    /// What its guest is told of workarounds for what speculation leaks.
+    workarounds: Workarounds,
     /// Which vCPU ran last on each CPU, plus 1.
     last_on: Box<[AtomicUsize]>,
     counters: Counters,
@@ -189,6 +192,7 @@ impl Vm {
             trng: SpinLock::new(parts.generator),
             stolen_time: parts.stolen_time,
             weight: parts.weight,
+            workarounds: host.workarounds(),
             mem_protect: AtomicBool::new(false),
             control: debug::control::Control::new(),
             host,

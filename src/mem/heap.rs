@@ -23,7 +23,7 @@ const ORDER: usize = 32;
 /// size, and those of real boards have 40 KiB, grow with overlays, or tell of 256 CPUs. Tests make
 /// theirs on a stack.
 const ARENA_SIZE: usize = if cfg!(target_os = "none") {
-    1 << 20
+    512 << 10
 } else {
     64 << 10
 };

@@ -226,7 +226,7 @@ fn call_from<const AARCH32: bool>(vcpu: &mut Vcpu, esr: Esr) -> Next {
             &Facts {
                 aarch32: AARCH32,
                 in_memory: &in_memory,
-                workarounds: vm.host.workarounds(),
+                workarounds: vm.workarounds,
                 stolen_time: vm.stolen_time.address(vcpu.index),
             },
         )

@@ -26,7 +26,7 @@
 //!
 //! [`Gic::inject_hw`] says that a physical interrupt fired and was left active. The link lasts
 //! (is *in flight*) until the physical interrupt is deactivated: by the guest's own EOI through the
-//! list register, or by [`ListRegisters::deactivate`] wherever software ends the interrupt (line
+//! list register, or by [`ListRegisters::deactivate_physical`] wherever software ends the interrupt (line
 //! found low, ICPENDR, ICACTIVER, a deactivation that met no list register). For level-sensitive
 //! interrupts deactivation *is* resampling: if the line is still high, the interrupt fires anew. One that
 //! waits disabled stays in flight, so that it doesn't storm, and is resampled when enabled.

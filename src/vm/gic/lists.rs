@@ -60,7 +60,7 @@ pub trait ListRegisters {
 /// This CPU's virtual interface, of whichever version the machine has.
 ///
 /// It is no [`ListRegisters`] itself, so that the state machine asks for the version once a call
-/// and not at each register: [`on_lists`](crate::vm::gic::on_lists) does.
+/// and not at each register: `on_lists` does.
 #[derive(Clone, Copy, Debug)]
 pub struct HostLists {
     /// GICv3's. To be used in a machine with GICv3 only.
