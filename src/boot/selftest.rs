@@ -1,8 +1,8 @@
 //! Faults of the hypervisor itself, on demand: what its reports, and its tests, are tested with.
 //!
 //! `selftest=NAME` on the hypervisor's command line asks for one; with `forget:REGISTER` load leaves
-//! that register out, and with `remake-vcpu` every turn of a vCPU ends in its export and its import
-//! into another. This is compiled in with the feature `selftest` only.
+//! that register out, and with `remake-vcpu` vCPUs are exported after some of their turns
+//! and imported into others. This is compiled in with the feature `selftest` only.
 
 #![expect(unsafe_code, reason = "does what must fault")]
 

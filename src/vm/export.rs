@@ -18,7 +18,7 @@
 
 mod gic;
 pub mod ids;
-#[cfg(any(feature = "selftest", test))]
+#[cfg(feature = "selftest")]
 mod remade;
 
 use super::{

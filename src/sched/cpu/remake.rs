@@ -5,12 +5,15 @@ use super::Cpu;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+static TURNS: AtomicU32 = AtomicU32::new(0);
 static DONE: AtomicU32 = AtomicU32::new(0);
 
+/// Turns between two, each of which may take longer than a turn does.
+const PERIOD: u32 = 7;
 /// How often to say how many there were.
-const NEWS: u32 = 1000;
+const NEWS: u32 = 100;
 
-/// Makes a new vCPU of each after every turn from now on.
+/// Makes a new vCPU of the one that ran, again and again from now on.
 pub fn ask() {
     ASKED.store(true, Relaxed);
 }
@@ -20,6 +23,9 @@ impl Cpu {
     pub(super) fn remake(&mut self) {
         let n = self.last;
         if !ASKED.load(Relaxed) || n >= self.vcpus.len() || !self.vcpus[n].is_registers_alone() {
+            return;
+        }
+        if !TURNS.fetch_add(1, Relaxed).is_multiple_of(PERIOD) {
             return;
         }
         if self.resident == Some(n) {

@@ -167,9 +167,10 @@ impl Held {
         self.write();
         let stack = self.value(100);
         let now = give_way(stack);
-        if let Some((name, value)) = now.woken_by {
-            let changed = REGISTERS.iter().position(|register| register.name == name);
-            changed.map(|n| self.expected[n] = value);
+        if let Some((name, value)) = now.woken_by
+            && let Some(n) = REGISTERS.iter().position(|register| register.name == name)
+        {
+            self.expected[n] = value;
         }
         for (n, register) in self.each() {
             self.compare(register.name, (register.read)(), self.expected[n]);

@@ -76,7 +76,7 @@ registers! {
     "TPIDR_EL1" "S3_0_C13_C0_4" 0xffff_ffff_ffff_ffff;
     "TPIDR_EL0" "S3_3_C13_C0_2" 0xffff_ffff_ffff_ffff;
     "TPIDRRO_EL0" "S3_3_C13_C0_3" 0xffff_ffff_ffff_ffff;
-    "CNTKCTL_EL1" "S3_0_C14_C1_0" 0xffff;
+    "CNTKCTL_EL1" "S3_0_C14_C1_0" 0x3ff;
     "CNTV_CVAL_EL0" "S3_3_C14_C3_2" 0xffff_ffff_ffff_ffff;
     "CNTP_CVAL_EL0" "S3_3_C14_C2_2" 0xffff_ffff_ffff_ffff;
     "FPCR" "S3_3_C4_C4_0" 0x07c0_0000;
