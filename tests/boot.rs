@@ -103,11 +103,6 @@ fn started_at_el1() {
     }
 }
 
-#[test]
-fn a_machine_with_gicv2() {
-    assert_refused(Qemu::virt().gic(2).start(), &["GICv2", "gic-version=3"]);
-}
-
 /// Where the image and the tree are put: QEMU's own lies elsewhere.
 const IMAGE: u64 = 0x4100_0000;
 const TREE: u64 = 0x4400_0000;

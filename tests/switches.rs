@@ -82,12 +82,11 @@ fn power_off(mut run: Run) {
 
 /// How often the CPU changes hands: half of it is to the VM that gives it up. Each costs QEMU its TLB,
 /// so that 10,000 take a minute or more on a loaded machine.
-const MANY: u64 = 10_000;
-const SOME: u64 = 2_000;
+const SWITCHES: u64 = 10_000;
 
 /// Every register holds its value over so many switches.
-fn all_hold(cpu: &str, options: &str, registers: u64, switches: u64) {
-    let rounds = switches as u32 / 2 + switches as u32 / 20;
+fn all_hold(cpu: &str, options: &str, registers: u64) {
+    let rounds = SWITCHES as u32 / 2 + SWITCHES as u32 / 20;
     let mut run = Qemu::virt()
         .cpu(cpu)
         .append(options)
@@ -111,33 +110,33 @@ fn all_hold(cpu: &str, options: &str, registers: u64, switches: u64) {
     }
     // Its first use of an FP register after each load is such an exit.
     let loads = other_exits(&mut run, "sleeper");
-    assert!(2 * loads >= switches, "{loads} loads in {rounds} rounds");
+    assert!(2 * loads >= SWITCHES, "{loads} loads in {rounds} rounds");
     power_off(run);
 }
 
 #[test]
 fn all_hold_on_max() {
-    all_hold("max", "vhe=off", 45, MANY);
+    all_hold("max", "vhe=off", 45);
 }
 
 #[test]
 fn all_hold_on_max_with_vhe() {
-    all_hold("max", "vhe=on", 45, SOME);
+    all_hold("max", "vhe=on", 45);
 }
 
 #[test]
 fn all_hold_on_neoverse_n1() {
-    all_hold("neoverse-n1", "vhe=off", 35, SOME);
+    all_hold("neoverse-n1", "vhe=off", 35);
 }
 
 #[test]
 fn all_hold_on_neoverse_n1_with_vhe() {
-    all_hold("neoverse-n1", "vhe=on", 35, SOME);
+    all_hold("neoverse-n1", "vhe=on", 35);
 }
 
 #[test]
 fn all_hold_on_cortex_a72() {
-    all_hold("cortex-a72", "", 34, SOME);
+    all_hold("cortex-a72", "", 34);
 }
 
 /// Starts the hypervisor that can be told to have a fault.

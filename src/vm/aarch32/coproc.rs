@@ -140,7 +140,9 @@ fn read(vcpu: &Vcpu, twin: Twin) -> Result<u64, GuestError> {
         },
         Twin::Id(reg) => vcpu.vm.ids.get(reg),
         Twin::Zero => 0,
-        Twin::DebugId => debug_id(vcpu.vm.ids.get(IdReg::ID_AA64DFR0)),
+        // The machine's own, whatever version the guest's ID registers tell: once the guest has the
+        // breakpoints it reads that, as nothing traps this register alone.
+        Twin::DebugId => debug_id(vcpu.vm.host.ids.get(IdReg::ID_AA64DFR0)),
         Twin::DebugStatus => {
             // The channel's state, MDBGen, UDCCdis and MOE; SPNIDdis and SPIDdis are zero.
             const SHOWN: u64 = 0b11 << 29 | 1 << 15 | 1 << 12 | 0b1111 << 2;
