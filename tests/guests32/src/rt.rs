@@ -165,6 +165,7 @@ macro_rules! attempt {
     ($before:literal, $instruction:literal, $r0:expr) => {{
         $crate::rt::forget();
         let at: u32;
+        let r0 = $r0;
         // SAFETY: the exception goes on behind the instruction, in Supervisor mode.
         unsafe {
             core::arch::asm!(
@@ -178,7 +179,7 @@ macro_rules! attempt {
                 "9:",
                 at = out(reg) at,
                 scratch = out(reg) _,
-                inout("r0") $r0 => _,
+                inout("r0") r0 => _,
                 out("r1") _, out("r2") _, out("r3") _, out("lr") _,
             );
         }
