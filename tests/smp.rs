@@ -73,11 +73,13 @@ fn four_vcpus_on_two_cpus() {
 fn three_vms_share_one_cpu() {
     let vms = linux(2) + &checks("first") + &checks("second");
     let mut run = Qemu::virt().memory("1G").bundle(&bundle(&vms)).start();
-    // Whichever is first.
-    run.wait_for(": powered off", BOOT);
-    run.wait_for(": powered off", BOOT);
-    run.wait_for("Guest is up", BOOT);
-    run.wait_for_prompt("# ", BOOT);
+    let events = [
+        "[entresol] first: powered off",
+        "[entresol] second: powered off",
+        "Guest is up",
+        "/root # ",
+    ];
+    run.wait_for_all(&events, BOOT);
     run.send("poweroff\n");
     let log = ends_well(run);
     for name in ["first", "second"] {
@@ -92,9 +94,8 @@ fn three_vms_share_one_cpu() {
 fn a_reboot_starts_the_vm_anew_and_no_other() {
     let vms = linux(1) + &checks("other");
     let mut run = Qemu::virt().cpus(2).bundle(&bundle(&vms)).start();
-    run.wait_for("[entresol] other: powered off", BOOT);
-    run.wait_for("Guest is up", BOOT);
-    run.wait_for_prompt("# ", BOOT);
+    let events = ["[entresol] other: powered off", "Guest is up", "/root # "];
+    run.wait_for_all(&events, BOOT);
     run.send("reboot\n");
     run.wait_for("[entresol] linux: starts anew", BOOT);
     run.wait_for("Guest is up", BOOT);

@@ -7,26 +7,16 @@
 #![no_std]
 #![no_main]
 
+mod linux;
+
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::fmt::{self, Write};
+use linux::{REBOOT, WRITE, call};
 
-/// Makes a system call of Linux for AArch64.
-fn call(number: u64, [a, b, c, d, e]: [u64; 5]) -> i64 {
-    let result;
-    // SAFETY: the calls below hand the kernel pointers to memory of this program only.
-    unsafe {
-        asm!("svc #0", in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c,
-            in("x3") d, in("x4") e, options(nostack));
-    }
-    result
-}
-
-const WRITE: u64 = 64;
 const NANOSLEEP: u64 = 101;
 const PTRACE: u64 = 117;
 const KILL: u64 = 129;
-const REBOOT: u64 = 142;
 const GETPID: u64 = 172;
 const CLONE: u64 = 220;
 const WAIT4: u64 = 260;

@@ -4,25 +4,15 @@
 #![no_std]
 #![no_main]
 
+mod linux;
+
 use core::arch::asm;
 use core::fmt::{self, Write};
-
-/// Makes a system call of Linux for AArch64.
-fn call(number: u64, [a, b, c, d, e]: [u64; 5]) -> i64 {
-    let result;
-    // SAFETY: the calls below hand the kernel pointers to memory of this program only.
-    unsafe {
-        asm!("svc #0", in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c,
-            in("x3") d, in("x4") e, options(nostack));
-    }
-    result
-}
+use linux::{REBOOT, WRITE, call};
 
 const MOUNT: u64 = 40;
 const OPENAT: u64 = 56;
 const READ: u64 = 63;
-const WRITE: u64 = 64;
-const REBOOT: u64 = 142;
 
 const AT_FDCWD: u64 = -100_i64 as u64;
 const O_WRONLY: u64 = 1;

@@ -290,6 +290,23 @@ impl Run {
         self.wait(wanted, deadline, false)
     }
 
+    /// Waits until all of these were printed after what was waited for already, in any order: what
+    /// different VMs print comes as it likes. None of them needs a newline.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the log if the deadline passes or QEMU ends before.
+    pub fn wait_for_all(&mut self, wanted: &[&str], deadline: Duration) {
+        let start = self.seen;
+        let mut end = start;
+        for wanted in wanted {
+            self.seen = start;
+            self.wait(wanted, deadline, false);
+            end = end.max(self.seen);
+        }
+        self.seen = end;
+    }
+
     /// Types text on the serial port.
     ///
     /// # Panics

@@ -32,7 +32,8 @@ impl Machine {
     }
 
     fn interrupt(&self, cpu: usize) {
-        self.interrupts[cpu].store(true, Ordering::Release);
+        // A swap: of two interrupts that come as one, what was stored before either is seen.
+        self.interrupts[cpu].swap(true, Ordering::Release);
     }
 
     /// Tells the vCPU something.
@@ -100,7 +101,8 @@ fn no_ring_is_lost_on_a_vcpu_that_moves() {
             }
             machine.round();
         };
-        round();
+        // The new home has taken its interrupt before it looks, or none came yet.
+        machine.wake(1, round);
         ringer.join().unwrap();
         old_home.join().unwrap();
         machine.wake(1, round);

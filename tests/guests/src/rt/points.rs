@@ -156,6 +156,30 @@ static STORES: AtomicU64 = AtomicU64::new(0);
 static LOADS: AtomicU64 = AtomicU64::new(0);
 static STRAYS: AtomicU64 = AtomicU64::new(0);
 
+/// Sets all there are, from a spot on, and returns what will be hit.
+pub fn set_all(first: usize) -> Hits {
+    let (breakpoints, watchpoints) = counts();
+    for n in 0..breakpoints {
+        set_breakpoint(n, instruction(first + n), AT_INSTRUCTION);
+    }
+    for n in 0..watchpoints {
+        set_watchpoint(n, word(first + n), AT_ACCESS);
+    }
+    let words = ((1 << watchpoints) - 1) << first;
+    Hits {
+        instructions: ((1 << breakpoints) - 1) << first,
+        stores: words,
+        loads: words,
+        strays: 0,
+    }
+}
+
+/// Goes to every spot there is.
+pub fn walk_and_touch() {
+    walk();
+    touch();
+}
+
 /// Runs a function with debug exceptions unmasked and returns what stopped it.
 pub fn hits(f: impl FnOnce()) -> Hits {
     for count in [&INSTRUCTIONS, &STORES, &LOADS, &STRAYS] {

@@ -126,33 +126,10 @@ fn every_watchpoint_fires() -> TestResult {
     Ok(())
 }
 
-/// Sets all there are, from a spot on, and returns what will be hit.
-fn set_all(first: usize) -> Hits {
-    let (breakpoints, watchpoints) = points::counts();
-    for n in 0..breakpoints {
-        points::set_breakpoint(n, points::instruction(first + n), points::AT_INSTRUCTION);
-    }
-    for n in 0..watchpoints {
-        points::set_watchpoint(n, points::word(first + n), points::AT_ACCESS);
-    }
-    let words = ((1 << watchpoints) - 1) << first;
-    Hits {
-        instructions: ((1 << breakpoints) - 1) << first,
-        stores: words,
-        loads: words,
-        strays: 0,
-    }
-}
-
-fn walk_and_touch() {
-    points::walk();
-    points::touch();
-}
-
 fn all_of_them_fire_together() -> TestResult {
-    let expected = set_all(3);
+    let expected = points::set_all(3);
     msr!("MDSCR_EL1", KDE | MDE);
-    let hits = points::hits(walk_and_touch);
+    let hits = points::hits(points::walk_and_touch);
     points::clear();
     expect_eq!(hits, expected);
     Ok(())
@@ -160,9 +137,9 @@ fn all_of_them_fire_together() -> TestResult {
 
 fn none_fires_unless_all_enable_it() -> TestResult {
     for mdscr in [0, KDE, MDE] {
-        let _ = set_all(0);
+        let _ = points::set_all(0);
         msr!("MDSCR_EL1", mdscr);
-        let hits = points::hits(walk_and_touch);
+        let hits = points::hits(points::walk_and_touch);
         points::clear();
         expect_eq!(hits, Hits::default());
     }
@@ -200,14 +177,14 @@ fn claim_tags_hold() -> TestResult {
 }
 
 fn none_fires_under_the_os_lock() -> TestResult {
-    let expected = set_all(7);
+    let expected = points::set_all(7);
     msr!("MDSCR_EL1", KDE | MDE);
     msr!("OSLAR_EL1", 1);
-    let locked = points::hits(walk_and_touch);
+    let locked = points::hits(points::walk_and_touch);
     // They can be saved and restored meanwhile.
     let read = [mrs!("DBGBVR1_EL1"), mrs!("MDSCR_EL1") & (KDE | MDE)];
     msr!("OSLAR_EL1", 0);
-    let unlocked = points::hits(walk_and_touch);
+    let unlocked = points::hits(points::walk_and_touch);
     points::clear();
     expect_eq!(locked, Hits::default());
     expect_eq!(read, [points::instruction(8), KDE | MDE]);
@@ -217,11 +194,11 @@ fn none_fires_under_the_os_lock() -> TestResult {
 
 /// What an exit does is not the guest's instructions, and moves none of these registers.
 fn they_hold_over_exits() -> TestResult {
-    let expected = set_all(11);
+    let expected = points::set_all(11);
     msr!("MDSCR_EL1", KDE | MDE);
     for _ in 0..20 {
         smccc::call(smccc::PSCI_VERSION, [0; 3]);
-        let hits = points::hits(walk_and_touch);
+        let hits = points::hits(points::walk_and_touch);
         if hits != expected {
             points::clear();
             expect_eq!(hits, expected);

@@ -78,16 +78,16 @@ mod turns {
         // Locked at reset: nothing would fire.
         msr!("OSLAR_EL1", 0);
         let first = set * SPOTS / 4;
-        let expected = place(first);
+        let expected = points::set_all(first);
         let mut tally = Tally::default();
         for round in 0..rounds {
             msr!("MDSCR_EL1", if round % 4 == 3 { 0 } else { KDE | MDE });
             give_way();
             if round % 8 == 7 {
-                let _ = place(first);
+                let _ = points::set_all(first);
             }
             msr!("MDSCR_EL1", KDE | MDE);
-            tally.add(points::hits(walk_and_touch), expected);
+            tally.add(points::hits(points::walk_and_touch), expected);
         }
         points::clear();
         tally
@@ -97,7 +97,7 @@ mod turns {
     pub fn without(rounds: usize) -> Tally {
         let mut tally = Tally::default();
         for _ in 0..rounds {
-            tally.add(points::hits(walk_and_touch), Hits::default());
+            tally.add(points::hits(points::walk_and_touch), Hits::default());
         }
         tally
     }
@@ -114,7 +114,7 @@ mod turns {
         for round in 1_u64.. {
             msr!("DBGBVR0_EL1", round << 2);
             msr!("MDSCR_EL1", MDE);
-            strays += points::hits(walk_and_touch).strays;
+            strays += points::hits(points::walk_and_touch).strays;
             strays += u64::from(mrs!("DBGBVR0_EL1") != round << 2);
             strays += u64::from(mrs!("MDSCR_EL1") & (KDE | MDE) != MDE);
             if round % 2000 == 0 {
@@ -122,28 +122,6 @@ mod turns {
             }
         }
         guests::rt::smccc::system_off()
-    }
-
-    fn place(first: usize) -> Hits {
-        let (breakpoints, watchpoints) = points::counts();
-        for n in 0..breakpoints {
-            points::set_breakpoint(n, points::instruction(first + n), points::AT_INSTRUCTION);
-        }
-        for n in 0..watchpoints {
-            points::set_watchpoint(n, points::word(first + n), points::AT_ACCESS);
-        }
-        let words = ((1 << watchpoints) - 1) << first;
-        Hits {
-            instructions: ((1 << breakpoints) - 1) << first,
-            stores: words,
-            loads: words,
-            strays: 0,
-        }
-    }
-
-    fn walk_and_touch() {
-        points::walk();
-        points::touch();
     }
 
     /// Sleeps for a moment: on a CPU that is shared, somebody else runs.
