@@ -70,7 +70,7 @@ pub(super) fn synchronous(vcpu: &mut Vcpu, esr: Esr) -> Next {
                 Err(detour) => exits::divert(vcpu, esr, detour),
             }
         }
-        _ => exits::refuse(vcpu, esr),
+        _ => exits::debugged(vcpu, esr).unwrap_or_else(|| exits::refuse(vcpu, esr)),
     }
 }
 

@@ -183,22 +183,31 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
 
 #[inline(never)]
 fn rare(vcpu: &mut Vcpu, esr: Esr) -> Next {
-    match esr.class() {
-        class::BREAKPOINT
-        | class::SOFTWARE_STEP
-        | class::WATCHPOINT
-        | class::BKPT
-        | class::VECTOR_CATCH
-        | class::BRK
-            if vcpu.debug_owner() == Owner::Debugger =>
-        {
-            match vcpu.take_debug_exception(esr) {
-                Some(exit) => vcpu.leave(exit),
-                None => Next::resume(&mut vcpu.frame),
-            }
-        }
-        _ => aarch32::synchronous(vcpu, esr),
+    match debugged(vcpu, esr) {
+        Some(next) => next,
+        None => aarch32::synchronous(vcpu, esr),
     }
+}
+
+/// Takes an exception that is a debugger's of the guest; `None` if it is another, or there is none.
+pub(super) fn debugged(vcpu: &mut Vcpu, esr: Esr) -> Option<Next> {
+    let is_debug = matches!(
+        esr.class(),
+        class::BREAKPOINT
+            | class::SOFTWARE_STEP
+            | class::WATCHPOINT
+            | class::BKPT
+            | class::VECTOR_CATCH
+            | class::BRK
+    );
+    if !is_debug || vcpu.debug_owner() != Owner::Debugger {
+        return None;
+    }
+    Some(match vcpu.take_debug_exception(esr) {
+        Some(exit) => vcpu.leave(exit),
+        // A BKPT of AArch32 is given back with LR in one of X16 to X30.
+        None => Next::resume_all(),
+    })
 }
 
 /// Answers an HVC or SMC by the SMC calling convention.

@@ -34,6 +34,9 @@ impl Vcpu {
 
     /// Makes the guest take its own BRK or BKPT, which came to EL2 with `esr`.
     pub fn inject_brk(&mut self, esr: Esr) {
+        if self.vm.is_aarch32() {
+            return self.inject_bkpt_32();
+        }
         self.take_exception(esr.class(), esr.immediate().into(), None);
     }
 

@@ -11,6 +11,8 @@ pub enum Fault {
     Walk(u8),
     /// An alignment fault.
     Alignment,
+    /// A debug event: a BKPT instruction.
+    Debug,
 }
 
 /// DFSR.WnR: a write.
@@ -41,6 +43,7 @@ impl Fault {
             Self::Walk(2) => 0b01_0110,
             Self::Walk(_) => 0b01_0111,
             Self::Alignment => 0b10_0001,
+            Self::Debug => 0b10_0010,
         }
     }
 
@@ -51,6 +54,7 @@ impl Fault {
             Self::Walk(0 | 1) => 0b0_1100,
             Self::Walk(_) => 0b0_1110,
             Self::Alignment => 0b0_0001,
+            Self::Debug => 0b0_0010,
         }
     }
 }
@@ -68,6 +72,7 @@ mod tests {
             (Fault::Walk(2), 0x216, 0xe),
             (Fault::Walk(3), 0x217, 0xe),
             (Fault::Alignment, 0x221, 0x1),
+            (Fault::Debug, 0x222, 0x2),
         ] {
             assert_eq!(fault.status(true), long, "{fault:?}");
             assert_eq!(fault.status(false), short, "{fault:?}");

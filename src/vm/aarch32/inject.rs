@@ -82,6 +82,19 @@ impl Vcpu {
         }
     }
 
+    /// Makes an AArch32 EL1 take its own BKPT (Arm ARM, G2.3.2): a Prefetch Abort exception, with
+    /// DBGDSCRext.MOE saying what it was. IFAR is UNKNOWN, so it stays.
+    pub(in crate::vm) fn inject_bkpt_32(&mut self) {
+        const MOE: u32 = 2;
+        const BKPT: u64 = 0b0011;
+        let regs = self.sysregs_mut();
+        let long = bit(regs.read(SysReg::TCR_EL1), fault::EAE);
+        regs.write(SysReg::IFSR32_EL2, Fault::Debug.status(long));
+        let mdscr = regs.read(SysReg::MDSCR_EL1);
+        regs.write(SysReg::MDSCR_EL1, with_field(mdscr, MOE, 4, BKPT));
+        self.take_exception_32(&PREFETCH_ABORT);
+    }
+
     /// Does what `AArch32.EnterMode` of the Arm ARM (J1.2.3) does. The frame must be complete, and
     /// all of it be reloaded: LR of the mode is one of X16 to X30.
     fn take_exception_32(&mut self, exception: &Exception) {

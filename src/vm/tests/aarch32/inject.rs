@@ -1,6 +1,7 @@
 //! Exceptions given to an AArch32 EL1, against the pseudocode of the Arm ARM.
 
 use super::*;
+use crate::vm::debug::{self, session::Plan};
 
 const V: u64 = 1 << 13;
 const SPAN: u64 = 1 << 23;
@@ -42,6 +43,50 @@ fn entered(old: u64, sctlr: u64, target: u64, pan: bool) -> u64 {
     new |= u64::from(sctlr & TE != 0) << 5;
     new |= u64::from(sctlr >> 31 & 1 != 0) << 23;
     new
+}
+
+/// A guest that is debugged: its debug exceptions come to EL2.
+fn debugged() -> Guest {
+    let mut guest = new(AARCH32);
+    guest.set_reg(SysReg::OSLSR_EL1, 0x8);
+    guest.vcpu.put();
+    guest.vcpu.debug_by(Plan::default());
+    guest.vcpu.load();
+    debug::settle(core::slice::from_mut(&mut guest.vcpu), 0, 0);
+    guest
+}
+
+#[test]
+fn a_guests_own_bkpt_comes_back_to_it_while_it_is_debugged() {
+    for (tcr, status) in [(0, 0x2), (EAE, 0x222)] {
+        let mut guest = debugged();
+        guest.set_reg(SysReg::VBAR_EL1, VBAR);
+        guest.set_reg(SysReg::TCR_EL1, tcr);
+        let next = exit(&mut guest, class::BKPT, 0x12);
+        assert_eq!(next, Next::resume_all());
+        assert_eq!(guest.pc(), VBAR + 0xc);
+        assert_eq!(guest.pstate() & 0x1f, mode::ABORT);
+        assert_eq!(guest.vcpu.x(LR_ABT), AT + 4);
+        assert_eq!(guest.reg(SysReg::SPSR_abt), SVC);
+        assert_eq!(guest.reg(SysReg::IFSR32_EL2), status);
+        assert_eq!(guest.reg(SysReg::MDSCR_EL1) >> 2 & 0xf, 0b0011, "MOE");
+    }
+}
+
+#[test]
+fn a_debuggers_breakpoint_stops_the_guest() {
+    let mut guest = debugged();
+    let next = exit(&mut guest, class::BREAKPOINT, 0x22);
+    assert!(next.leaves());
+    assert_eq!(guest.pc(), AT);
+    let mut guest = new(AARCH32);
+    guest.set_reg(SysReg::VBAR_EL1, VBAR);
+    let _ = exit(&mut guest, class::BREAKPOINT, 0x22);
+    assert_eq!(
+        guest.pc(),
+        VBAR + 4,
+        "without a debugger it is none of EL2's"
+    );
 }
 
 fn undefined(guest: &mut Guest) {
