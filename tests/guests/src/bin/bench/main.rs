@@ -16,6 +16,8 @@
 #[cfg(target_os = "none")]
 mod calls;
 #[cfg(target_os = "none")]
+mod controller;
+#[cfg(target_os = "none")]
 mod cpu;
 #[cfg(target_os = "none")]
 mod devices;
@@ -33,10 +35,12 @@ guests::entry!(main);
 
 #[cfg(target_os = "none")]
 fn main() -> ! {
-    use guests::rt::{console, entry, gic, smccc};
+    use guests::rt::{console, entry, smccc};
 
     console::init();
-    gic::init();
+    if !controller::init() {
+        smccc::system_off();
+    }
     cpu::take_over();
     measure::check();
     if entry::has_argument("switch") {
