@@ -20,7 +20,7 @@ ROW = re.compile(r"BENCH (\S+) \d+ \d+ (\d+) ([\d.]+)( UNDEF)?")
 BOOT = re.compile(r"BOOT made (\d+) arrived (\d+)")
 # QEMU's counter runs at 1 GHz on these by itself; others are told.
 FAST_COUNTERS = ("max",)
-DEADLINE = 120
+DEADLINE = 600
 
 
 class Machine:
@@ -46,8 +46,8 @@ def hypervisor(machine, elf):
     """Runs everything there is under the hypervisor and returns the numbers."""
     silent = lambda what, change=False: None  # noqa: E731
     host.qemu(silent)
-    elf = Path(elf) if elf else _build("entresol")
-    guest = _flat(_build("bench", "guests"))
+    elf = Path(elf) if elf else build("entresol")
+    guest = guest_image()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
         boot = _Boot(machine, Path(folder), elf, guest)
         rows, _ = boot.run(cpus=2, vcpus=2, memory=256)
@@ -67,11 +67,16 @@ def hypervisor(machine, elf):
 
 def peer(_name, machine):
     """Runs the guest on the bare machine, at EL1, and returns the numbers."""
-    guest = _flat(_build("bench", "guests"))
+    guest = guest_image()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
         image = Path(folder) / "guest"
         write_whole(image, guest)
         return {"rows": _rows(_output(machine.command(2, "-kernel", str(image), el2=False)), None)[0]}
+
+
+def guest_image():
+    """Builds the guest; returns its flat image."""
+    return Elf(build("bench", "guests")).image()
 
 
 class _Boot:
@@ -140,15 +145,12 @@ def _plugin(folder):
     return plugin
 
 
-def _build(binary, package="entresol"):
+def build(binary, package="entresol"):
+    """Builds a program for the bare target; returns its ELF file."""
     command = ["cargo", "build", "--quiet", "--release", "--target", TARGET, "--package", package, "--bin", binary, "--target-dir", "target"]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise Failure(f"cargo could not build {binary}; its messages are above")
     return ROOT / "target" / TARGET / "release" / binary
-
-
-def _flat(elf):
-    return Elf(elf).image()
 
 
 def _sections(elf):

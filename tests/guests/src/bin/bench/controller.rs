@@ -15,7 +15,11 @@ static INTERFACE: AtomicU64 = AtomicU64::new(0);
 /// looks for it.
 pub fn init() -> bool {
     let v2 = compatible("arm,cortex-a15-gic") || compatible("arm,gic-400");
-    let (second, at) = if v2 { (gic::GICC, gic::GICC) } else { (gic::GICR, 0) };
+    let (second, at) = if v2 {
+        (gic::GICC, gic::GICC)
+    } else {
+        (gic::GICR, 0)
+    };
     if (register(0), register(16)) != (Some(gic::GICD), Some(second)) {
         println!("bench: the device tree has no interrupt controller, or it is elsewhere");
         return false;
@@ -33,8 +37,10 @@ fn property(name: &str) -> Option<&'static [u8]> {
 }
 
 fn compatible(with: &str) -> bool {
-    property("compatible")
-        .is_some_and(|list| list.split(|&byte| byte == 0).any(|one| one == with.as_bytes()))
+    property("compatible").is_some_and(|list| {
+        list.split(|&byte| byte == 0)
+            .any(|one| one == with.as_bytes())
+    })
 }
 
 fn register(at: usize) -> Option<u64> {
