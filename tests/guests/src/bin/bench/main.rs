@@ -36,8 +36,9 @@ fn main() -> ! {
     use guests::rt::{console, entry, gic, smccc};
 
     console::init();
-    gic::init();
+    // Before the GIC: what a peer's lacks is stepped over.
     cpu::take_over();
+    gic::init();
     measure::check();
     if entry::has_argument("switch") {
         pair::switches();
