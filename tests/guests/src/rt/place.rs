@@ -83,7 +83,7 @@ pub fn devices() {
         return;
     }
     for index in 0..512 {
-        LOW.set(index as usize, index * BLOCK | Table::DEVICE_BLOCK);
+        LOW.set(index as usize, (index * BLOCK) | Table::DEVICE_BLOCK);
     }
     for place in &PLACES {
         if let Some((start, size)) = place.real(tree) {
