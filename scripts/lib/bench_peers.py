@@ -23,7 +23,7 @@ from project import ROOT, Failure, cache_dir, shown, write_whole
 XEN_PACKAGE = "xen-hypervisor-4.17-arm64"
 XEN_FILE = "boot/xen-4.17-arm64"
 # Clearing free memory takes long and changes nothing; messages would be counted.
-XEN_ARGUMENTS = "console=dtuart bootscrub=0 guest_loglvl=none sched=credit2 vwfi=native"
+XEN_ARGUMENTS = "console=dtuart bootscrub=0 guest_loglvl=none sched=credit2"
 # Where QEMU puts the guest for Xen to take it.
 MODULE = 0x6000_0000
 CPUS = 2
@@ -31,22 +31,24 @@ MEMORY = 256 << 20
 # Linux starts slowly where every instruction is counted.
 DEADLINE = 400
 END = "bench: done"
+# What a tick of Linux's clock adds to a row that it falls into, an iteration at most.
+NOISE = 1.0
 
 
-def _native(machine, folder, guest):
+def _native(machine, folder, guest, _shared):
     return machine.command(CPUS, "-kernel", _put(folder, "bench", guest), el2=False)
 
 
-def _xen(machine, folder, guest):
-    command = machine.command(CPUS, "-kernel", str(_xen_image()))
+def _xen(machine, folder, guest, shared):
+    command = machine.command(1 if shared else CPUS, "-kernel", str(_xen_image()))
     _call([*command, "-machine", f"dumpdtb={folder}/machine.dtb"])
     board = _call(["dtc", "-q", "-I", "dtb", "-O", "dts", f"{folder}/machine.dtb"]).decode()
-    tree = _put(folder, "xen.dtb", compiled(xen_tree(board, len(guest))))
+    tree = _put(folder, "xen.dtb", compiled(xen_tree(board, len(guest), shared)))
     loader = f"loader,file={_put(folder, 'bench', guest)},addr={MODULE:#x},force-raw=on"
     return [*command, "-dtb", tree, "-device", loader]
 
 
-def _kvm(machine, folder, guest, arguments=""):
+def _kvm(machine, folder, guest, shared, arguments=""):
     image = cache_dir() / guests.KERNEL
     if not image.is_file():
         raise Failure(f"{shown(image)}, whose KVM is to be measured, isn't there: run scripts/setup")
@@ -56,13 +58,15 @@ def _kvm(machine, folder, guest, arguments=""):
     archive.character_device("dev/kvm", 10, 232)
     archive.file("init", bench_run.build("kvm", "peers").read_bytes(), 0o755)
     archive.file("bench", guest)
-    archive.file("bench.dtb", compiled(kvm_tree(machine.gic)))
+    archive.file("bench.dtb", compiled(kvm_tree(machine.gic, shared)))
+    if shared:
+        archive.file("shared", b"")
     ramdisk = _put(folder, "initrd.cpio", archive.finish())
     return machine.command(CPUS, "-kernel", str(image), "-initrd", ramdisk, "-append", f"console=ttyAMA0 quiet {arguments}")
 
 
-def _kvm_without_vhe(machine, folder, guest):
-    return _kvm(machine, folder, guest, "kvm-arm.mode=nvhe")
+def _kvm_without_vhe(machine, folder, guest, shared):
+    return _kvm(machine, folder, guest, shared, "kvm-arm.mode=nvhe")
 
 
 PEERS = {"native": _native, "xen": _xen, "kvm": _kvm, "kvm-nvhe": _kvm_without_vhe}
@@ -73,9 +77,13 @@ def run(name, machine):
     silent = lambda what, change=False: None  # noqa: E731
     host.qemu(silent)
     host.device_tree_compiler(silent)
+    guest, rows = bench_run.guest_image(), {}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
-        command = PEERS[name](machine, Path(folder), bench_run.guest_image())
-        return {"rows": bench_run.rows_of(_output(name, command), None)[0]}
+        # The bare machine has no two CPUs on one.
+        for shared in (False,) if name == "native" else (False, True):
+            command = PEERS[name](machine, Path(folder), guest, shared)
+            rows.update(bench_run.rows_of(_output(name, command), None, NOISE)[0])
+    return {"rows": rows}
 
 
 def _output(name, command):
@@ -133,11 +141,16 @@ def _call(command, text=b""):
     return done.stdout
 
 
-def xen_tree(board, size):
-    """Returns the board's device tree with Xen's domain added, whose kernel has `size` bytes."""
+def xen_tree(board, size, shared=False):
+    """Returns the board's device tree with Xen's domain added, whose kernel has `size` bytes.
+
+    WFI is left to the CPU, as that is quickest, unless vCPUs share one: there it
+    is what lets the other one run.
+    """
+    wait = "trap" if shared else "native"
     return board + f"""
 / {{ chosen {{
-    xen,xen-bootargs = "{XEN_ARGUMENTS}";
+    xen,xen-bootargs = "{XEN_ARGUMENTS} vwfi={wait}";
     #address-cells = <2>;
     #size-cells = <2>;
     domU1 {{
@@ -150,14 +163,14 @@ def xen_tree(board, size):
         module@{MODULE:x} {{
             compatible = "multiboot,kernel", "multiboot,module";
             reg = <0 {MODULE:#x} 0 {size}>;
-            bootargs = "";
+            bootargs = "{_arguments(shared)}";
         }};
     }};
 }}; }};
 """
 
 
-def kvm_tree(gic):
+def kvm_tree(gic, shared=False):
     """Returns the device tree of the guest under KVM, which tests/peers makes come true."""
     kind, second = {2: ("arm,cortex-a15-gic", "0x8010000 0 0x2000"), 3: ("arm,gic-v3", "0x80a0000 0 0x40000")}[gic]
     cpus = "".join(f"""
@@ -167,7 +180,7 @@ def kvm_tree(gic):
     #address-cells = <2>;
     #size-cells = <2>;
     interrupt-parent = <&gic>;
-    chosen {{ bootargs = ""; }};
+    chosen {{ bootargs = "{_arguments(shared)}"; }};
     memory@40000000 {{ device_type = "memory"; reg = <0 0x40000000 0 {MEMORY}>; }};
     cpus {{
         #address-cells = <1>;
@@ -184,3 +197,8 @@ def kvm_tree(gic):
     pl011@9000000 {{ compatible = "arm,pl011"; reg = <0 0x9000000 0 0x1000>; interrupts = <0 1 4>; }};
 }};
 """
+
+
+def _arguments(shared):
+    """Returns what tells the guest which rows are wanted."""
+    return "switch" if shared else ""

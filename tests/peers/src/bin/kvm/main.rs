@@ -1,6 +1,7 @@
 //! The first process of a Linux: runs the bench guest under KVM, then turns the machine off.
 //!
-//! The folder it starts in holds the guest as `bench` and its device tree as `bench.dtb`.
+//! The folder it starts in holds the guest as `bench` and its device tree as `bench.dtb`. With
+//! a file `shared` there, both vCPUs run on the first CPU.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(

@@ -3,7 +3,7 @@
 use core::fmt::Write;
 use core::panic::PanicInfo;
 
-use super::linux::{self, Console, Error, power_off};
+use super::linux::{self, Console, Error, File, power_off};
 use super::vm::{self, Vcpu};
 
 /// How long Linux gets to be done with what it put off while it started, in seconds: the guest's
@@ -14,17 +14,23 @@ const SETTLE: u64 = 20;
 pub extern "C" fn start() -> ! {
     let made = linux::sleep(SETTLE).and_then(|()| vm::make());
     let started = made.and_then(|[first, second]| {
-        linux::spawn(run, second)?;
+        linux::spawn(run, (second, usize::from(!is_shared())))?;
         Ok(first)
     });
     match started {
-        Ok(first) => run(first),
+        Ok(first) => run((first, 0)),
         Err(error) => end(error),
     }
 }
 
-fn run(vcpu: Vcpu) -> ! {
-    match vcpu.run() {
+/// Returns whether both vCPUs run on the first CPU.
+fn is_shared() -> bool {
+    File::open(c"/shared", false).is_ok()
+}
+
+/// Runs a vCPU on a CPU until the guest turns itself off.
+fn run((vcpu, cpu): (Vcpu, usize)) -> ! {
+    match linux::pin(cpu).and_then(|()| vcpu.run()) {
         Ok(()) => power_off(),
         Err(error) => end(error),
     }

@@ -5,7 +5,7 @@ use peers::abi::{
 };
 use peers::uart::Uart;
 
-use super::linux::{self, Console, Error, File, Mapping};
+use super::linux::{Console, Error, File, Mapping};
 
 /// Where things are for the guest: as on QEMU's `virt`.
 mod place {
@@ -29,7 +29,6 @@ const ADDRESS_WIDTH: u64 = 40;
 
 /// A vCPU, and what it shares with Linux.
 pub struct Vcpu {
-    index: usize,
     file: File,
     shared: Mapping,
 }
@@ -124,7 +123,6 @@ impl Vcpu {
         init.features[0] = VcpuInit::PSCI | if index == 0 { 0 } else { VcpuInit::POWER_OFF };
         file.request("resetting a vCPU", &abi::ARM_VCPU_INIT, &mut init)?;
         Ok(Self {
-            index,
             file,
             shared: Mapping::of(file, shared)?,
         })
@@ -139,9 +137,8 @@ impl Vcpu {
             .request("setting a register", &abi::SET_ONE_REG, &mut register)
     }
 
-    /// Runs it, on the CPU of its index, until the guest turns itself off.
+    /// Runs it until the guest turns itself off.
     pub fn run(self) -> Result<(), Error> {
-        linux::pin(self.index)?;
         let mut uart = Uart::default();
         let run = self.shared.start().cast::<Run>();
         loop {
