@@ -6,21 +6,24 @@ use core::panic::PanicInfo;
 use super::linux::{self, Console, Error, File, power_off};
 use super::vm::{self, Vcpu};
 
-/// How long Linux gets to be done with what it put off while it started, in seconds: the guest's
-/// numbers hold whatever any CPU executes.
+/// How long Linux, and the second vCPU, get to be done with what they put off while they started,
+/// in seconds: the guest's numbers hold whatever any CPU executes.
 const SETTLE: u64 = 20;
 
 /// Where the process starts.
 pub extern "C" fn start() -> ! {
-    let made = linux::sleep(SETTLE).and_then(|()| vm::make());
-    let started = made.and_then(|[first, second]| {
-        linux::spawn(run, (second, usize::from(!is_shared())))?;
-        Ok(first)
-    });
-    match started {
+    match prepare() {
         Ok(first) => run((first, 0)),
         Err(error) => end(error),
     }
+}
+
+/// Makes the VM, of which the second vCPU runs, and waits to be turned on; returns the first.
+fn prepare() -> Result<Vcpu, Error> {
+    let [first, second] = vm::make()?;
+    linux::spawn(run, (second, usize::from(!is_shared())))?;
+    linux::sleep(SETTLE)?;
+    Ok(first)
 }
 
 /// Returns whether both vCPUs run on the first CPU.
