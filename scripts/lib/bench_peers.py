@@ -49,12 +49,10 @@ def _xen(machine, folder, guest, shared):
 
 
 def _kvm(machine, folder, guest, shared, arguments=""):
-    image = cache_dir() / guests.KERNEL
-    if not image.is_file():
-        raise Failure(f"{shown(image)}, whose KVM is to be measured, isn't there: run scripts/setup")
     archive = cpio.Archive()
     archive.folder("dev")
     archive.character_device("dev/console", 5, 1)
+    archive.character_device("dev/random", 1, 8)
     archive.character_device("dev/kvm", 10, 232)
     archive.file("init", bench_run.build("kvm", "peers").read_bytes(), 0o755)
     archive.file("bench", guest)
@@ -62,7 +60,7 @@ def _kvm(machine, folder, guest, shared, arguments=""):
     if shared:
         archive.file("shared", b"")
     ramdisk = _put(folder, "initrd.cpio", archive.finish())
-    return machine.command(CPUS, "-kernel", str(image), "-initrd", ramdisk, "-append", f"console=ttyAMA0 quiet {arguments}")
+    return machine.command(CPUS, "-kernel", str(_linux()), "-initrd", ramdisk, "-append", f"console=ttyAMA0 quiet {arguments}")
 
 
 def _kvm_without_vhe(machine, folder, guest, shared):
@@ -72,11 +70,19 @@ def _kvm_without_vhe(machine, folder, guest, shared):
 PEERS = {"native": _native, "xen": _xen, "kvm": _kvm, "kvm-nvhe": _kvm_without_vhe}
 
 
-def run(name, machine):
-    """Runs the guest there and returns the numbers."""
+def fetch(names):
+    """Makes present what these peers need."""
     silent = lambda what, change=False: None  # noqa: E731
     host.qemu(silent)
     host.device_tree_compiler(silent)
+    if "xen" in names:
+        _xen_image()
+    if {"kvm", "kvm-nvhe"} & set(names):
+        _linux()
+
+
+def run(name, machine):
+    """Runs the guest there and returns the numbers; `fetch` came before."""
     guest, rows = bench_run.guest_image(), {}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
         # The bare machine has no two CPUs on one.
@@ -100,15 +106,15 @@ def _output(name, command):
         finally:
             clock.cancel()
             machine.kill()
-    raise Failure(f"{name}: the guest did not come to its end within {DEADLINE} s; the last that was said: {''.join(lines)[-300:]}")
+    raise Failure(f"{name}: the guest did not come to its end; the last that was said: {''.join(lines)[-300:]}")
 
 
 # --- what they start from -------------------------------------------------------
 
 def _xen_image():
     """Returns the path of Xen, fetched if it isn't here."""
-    image = cache_dir() / "peers" / Path(XEN_FILE).name
-    image.parent.mkdir(parents=True, exist_ok=True)
+    image = cache_dir() / Path(XEN_FILE).name
+    cache_dir().mkdir(parents=True, exist_ok=True)
     with open(cache_dir() / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.is_file():
@@ -119,6 +125,14 @@ def _xen_image():
             write_whole(image, guests.unpack(package, XEN_FILE))
             package.unlink()
             shutil.rmtree(apt.folder)
+    return image
+
+
+def _linux():
+    """Returns the path of the kernel, whose KVM is measured."""
+    image = cache_dir() / guests.KERNEL
+    if not image.is_file():
+        raise Failure(f"{shown(image)}, whose KVM is to be measured, isn't there: run scripts/setup")
     return image
 
 

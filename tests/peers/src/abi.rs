@@ -1,6 +1,7 @@
 //! KVM's interface on arm64: requests, and the structures they take.
 //!
-//! The numbers are Linux's, from `include/uapi/linux/kvm.h` and `arch/arm64`'s `asm/kvm.h`.
+//! The numbers are Linux's, from `include/uapi/linux/kvm.h` and `arch/arm64`'s `asm/kvm.h`; those
+//! of its random numbers from `include/uapi/linux/random.h`.
 
 use core::marker::PhantomData;
 
@@ -52,6 +53,20 @@ pub const ARM_PREFERRED_TARGET: Request<VcpuInit> = Request::new(KERNEL_WRITES, 
 pub const CREATE_DEVICE: Request<CreateDevice> = Request::new(KERNEL_READS | KERNEL_WRITES, 0xe0);
 /// Of a device: sets a property.
 pub const SET_DEVICE_ATTR: Request<DeviceAttribute> = Request::new(KERNEL_READS, 0xe1);
+
+/// Of random numbers: makes a [`Seed`] a part of them, given its address.
+pub const ADD_ENTROPY: Plain = Plain(0x4008_5203);
+
+/// What Linux is to make random numbers from.
+#[repr(C)]
+pub struct Seed {
+    /// How many bits of it nobody can guess.
+    pub entropy: u32,
+    /// The size of what follows, in bytes.
+    pub size: u32,
+    /// The seed itself.
+    pub bytes: [u8; 32],
+}
 
 /// A piece of a VM's memory.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_void};
 use core::fmt;
 
-use peers::abi::{Plain, Request};
+use peers::abi::{ADD_ENTROPY, Plain, Request, Seed};
 
 global_asm!(include_str!("linux.s"), start = sym super::process::start);
 
@@ -105,7 +105,7 @@ impl File {
     /// Asks the file's driver; returns its answer.
     pub fn plain(self, what: &'static str, request: Plain, number: u64) -> Result<u64, Error> {
         // SAFETY: such requests of KVM touch no memory of this process, except for RUN: that
-        // writes what `Mapping::of` mapped, which is read by volatile loads.
+        // writes what `Mapping::of` mapped, which is read by volatile loads. ADD_ENTROPY reads.
         unsafe {
             call(
                 what,
@@ -243,6 +243,20 @@ pub fn spawn<T: Send>(run: fn(T) -> !, argument: T) -> Result<(), Error> {
     if thread < 0 {
         return Err(Error::new("starting a thread", -thread));
     }
+    Ok(())
+}
+
+/// Gives Linux what its random numbers need to be ready, as they are on a machine that has been up
+/// for long: until then it mixes all it has anew for each system call, some 9,000 instructions.
+pub fn seed_random_numbers() -> Result<(), Error> {
+    let seed = Seed {
+        entropy: 256,
+        size: 32,
+        bytes: [0x5a; 32],
+    };
+    let random = File::open(c"/dev/random", true)?;
+    let address = &raw const seed as u64;
+    random.plain("seeding random numbers", ADD_ENTROPY, address)?;
     Ok(())
 }
 

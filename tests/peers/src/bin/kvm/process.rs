@@ -20,6 +20,7 @@ pub extern "C" fn start() -> ! {
 
 /// Makes the VM, of which the second vCPU runs, and waits to be turned on; returns the first.
 fn prepare() -> Result<Vcpu, Error> {
+    linux::seed_random_numbers()?;
     let [first, second] = vm::make()?;
     linux::spawn(run, (second, usize::from(!is_shared())))?;
     linux::sleep(SETTLE)?;
