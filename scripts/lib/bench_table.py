@@ -23,16 +23,15 @@ TITLES = {
 KINDS = ("MRS", "MSR", "ISB", "DSB", "TLBI", "atomic")
 
 
-def text(machine, measured, recorded, peers):
+def text(machine, measured, recorded):
     """Returns the table."""
     lines = [f"{machine.name}: instructions per operation, and what EL2 executes of some kinds", ""]
-    heads = ["operation", "now", "record", *KINDS, *peers]
+    heads = ["operation", "now", "record", *KINDS]
     lines.append(_line(heads))
     before = recorded.get("rows", {})
     for name, row in measured["rows"].items():
         cells = [name, f"{row['instructions']:g}", _cell(before.get(name, {}).get("instructions"))]
         cells += [_cell(row.get(kind)) for kind in KINDS]
-        cells += [_ratio(row, peers[peer]["rows"].get(name)) for peer in peers]
         lines.append(_line(cells))
     for part in ("boot", "image"):
         lines += ["", {"boot": "boot, in instructions", "image": "image, in bytes"}[part]]
@@ -50,13 +49,6 @@ def _line(cells):
 
 def _cell(value):
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _ratio(row, other):
-    """Returns a peer's cost in multiples of ours."""
-    if other is None or not row["instructions"]:
-        return "-"
-    return f"{other['instructions'] / row['instructions']:.2f}x"
 
 
 def svg(machine, measured):

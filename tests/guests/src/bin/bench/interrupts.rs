@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use guests::rt::{gic, mmio::write32, timer::Timer};
 
+use super::controller::Sender;
 use super::cpu::{self, block};
 use super::measure::{WARM_UP, mark, now, report};
 
@@ -23,10 +24,10 @@ pub fn run() {
 
 /// From the write of the SGI register to the end of the handler.
 fn sgi_to_self() {
-    let taken = &block(0).taken;
+    let (taken, sender) = (&block(0).taken, Sender::get());
     let once = || {
         let before = taken.load(Relaxed);
-        cpu::send_sgi(0, 1);
+        sender.send(0, 1);
         while taken.load(Relaxed) == before {}
     };
     cpu::unmask();

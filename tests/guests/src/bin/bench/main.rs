@@ -16,6 +16,8 @@
 #[cfg(target_os = "none")]
 mod calls;
 #[cfg(target_os = "none")]
+mod controller;
+#[cfg(target_os = "none")]
 mod cpu;
 #[cfg(target_os = "none")]
 mod devices;
@@ -33,11 +35,17 @@ guests::entry!(main);
 
 #[cfg(target_os = "none")]
 fn main() -> ! {
-    use guests::rt::{console, entry, gic, smccc};
+    use guests::rt::{console, entry, smccc};
 
     console::init();
-    gic::init();
+    if !controller::find() {
+        smccc::system_off();
+    }
+    // Before the controller is set up: what a peer's lacks is stepped over.
     cpu::take_over();
+    if !controller::init() {
+        smccc::system_off();
+    }
     measure::check();
     if entry::has_argument("switch") {
         pair::switches();
