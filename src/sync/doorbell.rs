@@ -52,6 +52,11 @@ impl Doorbell {
         fence(Ordering::SeqCst);
     }
 
+    /// Returns the CPU that has the vCPU in its care.
+    pub fn home(&self) -> usize {
+        self.home.load(Ordering::Relaxed)
+    }
+
     /// Returns whether somebody rang since the last call.
     #[inline(always)]
     pub fn take(&self) -> bool {

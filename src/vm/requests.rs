@@ -79,6 +79,11 @@ impl Vm {
         }
     }
 
+    /// Returns the CPU in whose care this vCPU is.
+    pub fn home(&self, index: usize) -> Option<usize> {
+        self.bells.get(index).map(Doorbell::home)
+    }
+
     /// Returns whether somebody rang for this vCPU since the last call.
     pub fn take_ring(&self, index: usize) -> bool {
         self.bells.get(index).is_some_and(Doorbell::take)
