@@ -130,8 +130,11 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
     let registers = &vcpu.vm.registers;
     let gicd_offset = at.wrapping_sub(registers.gicd);
     let value = if esr & WRITE != 0 {
-        if gicd_offset >> 7 == GICD_ICENABLERS || gicd_offset == GICD_SGIR {
+        if gicd_offset >> 7 == GICD_ICENABLERS {
             return write_distributor(vcpu, Esr(esr), gicd_offset as u32);
+        }
+        if gicd_offset == GICD_SGIR {
+            return write_sgir(vcpu, Esr(esr));
         }
         return guest_synchronous(vcpu, esr);
     } else if gicd_offset == 4 {
@@ -145,8 +148,17 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
     resume_at_next(vcpu, Esr(esr), Reason::Device)
 }
 
-/// Does a store to GICD_ICENABLER<n>, by which interrupts are masked while they are handled, or to
-/// GICD_SGIR, by which GICv2's SGIs are sent and which GICv3 reserves.
+/// Does a store to GICD_SGIR, by which GICv2's SGIs are sent and which GICv3 reserves.
+#[inline(never)]
+fn write_sgir(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8);
+    if let Some(lists) = vcpu.lists.memory {
+        bus::write_sgir(vcpu, lists, value);
+    }
+    resume_at_next(vcpu, esr, Reason::Device)
+}
+
+/// Does a store to GICD_ICENABLER<n>, by which interrupts are masked while they are handled.
 #[inline(never)]
 fn write_distributor(vcpu: &mut Vcpu, esr: Esr, offset: u32) -> Next {
     let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8) & 0xffff_ffff;

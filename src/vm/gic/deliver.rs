@@ -199,9 +199,12 @@ impl Gic {
             return false;
         };
         let wanting = bank.ready(open) | bank.homed & bank.pending;
-        let is_one_sgi = wanting.is_power_of_two() && wanting & SGIS & !bank.sourced != 0;
+        let is_one_sgi = wanting.is_power_of_two() && wanting & SGIS != 0;
         if face.resync || face.crowded || face.todo != OWN_BANK || !is_one_sgi {
             return false;
+        }
+        if wanting & bank.sourced != 0 {
+            return self.sync_sent_at_once(here, wanting.trailing_zeros());
         }
         bank.pending &= !wanting;
         if self.pend_at_once(here, wanting.trailing_zeros(), 0) {
@@ -242,16 +245,18 @@ impl Gic {
         kicks
     }
 
-    /// Does so for the private interrupts. SGIs take the short way of those to oneself, unless it
-    /// matters who sent them.
+    /// Does so for the private interrupts. SGIs take the short way of those to oneself.
     #[inline(always)]
     fn catch_up_private<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
         let open = self.open;
         let Some(Vcpu { bank, .. }) = self.vcpus.get_mut(here.vcpu) else {
             return Kicks::NONE;
         };
+        if bank.sourced != 0 {
+            return self.catch_up_sent(here);
+        }
         let wanting = bank.ready(open) | bank.homed & bank.pending;
-        let short = wanting & SGIS & !bank.sourced;
+        let short = wanting & SGIS;
         bank.pending &= !short;
         let mut kicks = Kicks::NONE;
         for n in Bits(short) {
