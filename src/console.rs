@@ -117,7 +117,7 @@ fn vms() {
             .filter(|s| s.power() == Power::On)
             .count();
         print(format_args!(
-            "{}{:<16} {} of {} vCPUs on, {} MiB, VMID {}\n",
+            "{}{:<16} {} of {} vCPUs on, {} MiB, VMID {}, on CPUs",
             if is_front { "* " } else { "  " },
             vm.name,
             on,
@@ -125,13 +125,17 @@ fn vms() {
             vm.memory.size() >> 20,
             vm.vttbr() >> 48
         ));
+        for cpu in (0..vm.switches.len()).filter_map(|index| vm.home(index)) {
+            print(format_args!(" {cpu}"));
+        }
+        print(format_args!("\n"));
     }
     let heap = heap::stats();
     print(format_args!(
-        "free: {} KiB for VMs; heap: {} of {} KiB used\n",
+        "free: {} KiB for VMs; heap: {} of {} bytes used\n",
         guests::free_bytes() >> 10,
-        heap.used >> 10,
-        heap.total >> 10
+        heap.used,
+        heap.total
     ));
 }
 

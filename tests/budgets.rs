@@ -75,9 +75,8 @@ fn make_slow(elf: &mut [u8]) {
     let resume = resume[0];
     let room = find(&[NOP; 8]);
     let room = *room.iter().rfind(|&&n| n < resume).expect("padding");
-    let branch = |from: usize, to: usize| {
-        0x1400_0000 | (to as u32).wrapping_sub(from as u32) & 0x03ff_ffff
-    };
+    let branch =
+        |from: usize, to: usize| 0x1400_0000 | (to as u32).wrapping_sub(from as u32) & 0x03ff_ffff;
     let detour = [
         MOV_SP_X0,
         0xd280_0202, // mov x2, #16
@@ -85,7 +84,8 @@ fn make_slow(elf: &mut [u8]) {
         0x54ff_ffe1, // b.ne back to it
         branch(room + 4, resume + 1),
     ];
-    let mut put = |at: usize, word: u32| elf[4 * at..4 * at + 4].copy_from_slice(&word.to_le_bytes());
+    let mut put =
+        |at: usize, word: u32| elf[4 * at..4 * at + 4].copy_from_slice(&word.to_le_bytes());
     put(resume, branch(resume, room));
     for (n, word) in detour.into_iter().enumerate() {
         put(room + n, word);
@@ -104,7 +104,12 @@ fn a_slow_exit_fails() {
     let done = bench(&["--image", slow.path().to_str().expect("UTF-8")]);
     let table = String::from_utf8_lossy(&done.stdout);
     assert!(!done.status.success(), "nobody noticed:\n{table}");
-    for row in ["psci_version_hvc", "sysreg_w_actlr", "timer_busy_latency", "sgi_self"] {
+    for row in [
+        "psci_version_hvc",
+        "sysreg_w_actlr",
+        "timer_busy_latency",
+        "sgi_self",
+    ] {
         let over = format!("over budget: {row}: ");
         assert!(table.contains(&over), "no {over:?} in:\n{table}");
     }

@@ -18,7 +18,7 @@ from project import ROOT, Failure, write_whole
 
 # Where Ctrl-] leads: to the hypervisor's own commands.
 COMMANDS = "\x1d"
-FREE = re.compile(r"free: (\d+) KiB for VMs; heap: (\d+) of \d+ KiB used")
+FREE = re.compile(r"free: (\d+) KiB for VMs; heap: (\d+) of \d+ bytes used")
 # The least a VM can have, in MiB.
 SMALL = 16
 MANY_VMS = 16
@@ -126,4 +126,4 @@ def _taken(boots, vms):
         talk.type(COMMANDS)
         talk.type("vms\r")
         free, heap = map(int, talk.wait(FREE).groups())
-    return ((heap - free) << 10) - (sum(vm.memory for vm in vms) << 20)
+    return heap - (free << 10) - (sum(vm.memory for vm in vms) << 20)

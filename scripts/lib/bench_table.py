@@ -31,17 +31,16 @@ PARTS = {
 KINDS = ("MRS", "MSR", "ISB", "DSB", "TLBI", "atomic")
 
 
-def text(machine, measured, recorded, peers):
+def text(machine, measured, recorded):
     """Returns the table."""
     lines = [f"{machine.name}: instructions per operation, and what EL2 executes of some kinds", ""]
-    heads = ["operation", "now", "at most", "aim", "record", *KINDS, *peers]
+    heads = ["operation", "now", "at most", "aim", "record", *KINDS]
     lines.append(_line(heads))
     before = recorded.get("rows", {})
     for name, row in measured["rows"].items():
         limits = [_cell(limit) for limit in LIMITS.get(name, (None, None))]
         cells = [name, f"{row['instructions']:g}", *limits, _cell(before.get(name, {}).get("instructions"))]
         cells += [_cell(row.get(kind)) for kind in KINDS]
-        cells += [_ratio(row, peers[peer]["rows"].get(name)) for peer in peers]
         lines.append(_line(cells))
     for part, title in PARTS.items():
         lines += ["", title]
@@ -59,13 +58,6 @@ def _line(cells):
 
 def _cell(value):
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _ratio(row, other):
-    """Returns a peer's cost in multiples of ours."""
-    if other is None or not row["instructions"]:
-        return "-"
-    return f"{other['instructions'] / row['instructions']:.2f}x"
 
 
 def svg(machine, measured):

@@ -11,10 +11,10 @@ use super::{
     exits::guest_synchronous,
     fault,
     fdt::{GuestGic, GuestMap},
-    gic::Gic,
+    gic::{Gic, Here, Kicks},
     stats::Reason,
     traps::hcr,
-    vcpu::Vcpu,
+    vcpu::{Exit, Vcpu},
 };
 use crate::{
     cpu::switch::Next,
@@ -83,8 +83,34 @@ pub(super) extern "C" fn guest_system_register(vcpu: &mut Vcpu, esr: u64) -> Nex
 
 #[inline(never)]
 fn send_sgi(vcpu: &mut Vcpu, esr: Esr, value: u64) -> Next {
-    vcpu.with_gic(|gic, here| gic.sgi1r(here, value));
-    resume_at_next(vcpu, esr, Reason::Register)
+    let mut here = Here::new(vcpu.index, &mut vcpu.lists.system);
+    let Some(kicks) = vcpu.vm.gic.lock().sgi1r_at_once(&mut here, value) else {
+        return guest_synchronous(vcpu, esr.0);
+    };
+    if kicks.is_empty() {
+        return resume_at_next(vcpu, esr, Reason::Register);
+    }
+    if !vcpu.sysregs_mut().skip_ordinary() {
+        skip_unusual(vcpu, esr);
+    }
+    wake_others(vcpu, kicks)
+}
+
+#[cold]
+#[inline(never)]
+fn skip_unusual(vcpu: &mut Vcpu, esr: Esr) {
+    vcpu.skip(esr);
+}
+
+/// Goes on after an SGI for other vCPUs: with the CPU's next turn, if one of those is in its care.
+#[inline(never)]
+fn wake_others(vcpu: &mut Vcpu, kicks: Kicks) -> Next {
+    vcpu.count(Reason::Register);
+    if vcpu.vm.kick_or_end_turn(kicks) {
+        vcpu.leave(Exit::Interrupted)
+    } else {
+        Next::resume(&mut vcpu.frame)
+    }
 }
 
 /// Answers a data abort, with x19 to x29 as for [`guest_system_register`].

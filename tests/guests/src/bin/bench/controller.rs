@@ -11,40 +11,29 @@ const SGIR: u64 = gic::GICD + 0xf00;
 /// Where a GICv2's CPU interface is, or 0.
 static INTERFACE: AtomicU64 = AtomicU64::new(0);
 
-/// Reads the device tree and gets the controller going. Returns whether it is where this program
-/// looks for it.
-pub fn init() -> bool {
-    let v2 = compatible("arm,cortex-a15-gic") || compatible("arm,gic-400");
-    let (second, at) = if v2 {
-        (gic::GICC, gic::GICC)
-    } else {
-        (gic::GICR, 0)
-    };
-    if (register(0), register(16)) != (Some(gic::GICD), Some(second)) {
-        println!("bench: the device tree has no interrupt controller, or it is elsewhere");
-        return false;
+/// Looks for the controller in the device tree; returns whether there is one.
+pub fn find() -> bool {
+    let v2 = is_there("arm,cortex-a15-gic") || is_there("arm,gic-400");
+    INTERFACE.store(if v2 { gic::GICC } else { 0 }, Relaxed);
+    let found = v2 || is_there("arm,gic-v3");
+    if !found {
+        println!("bench: the device tree has no interrupt controller");
     }
-    INTERFACE.store(at, Relaxed);
+    found
+}
+
+/// Gets the controller going; returns whether it is the one that was found.
+pub fn init() -> bool {
     gic::init();
-    if gic::is_v2() != v2 {
+    let same = gic::is_v2() == (interface() != 0);
+    if !same {
         println!("bench: the CPU and the device tree tell of two interrupt controllers");
     }
-    gic::is_v2() == v2
+    same
 }
 
-fn property(name: &str) -> Option<&'static [u8]> {
-    fdt::property(entry::device_tree()?, "intc", name)
-}
-
-fn compatible(with: &str) -> bool {
-    property("compatible").is_some_and(|list| {
-        list.split(|&byte| byte == 0)
-            .any(|one| one == with.as_bytes())
-    })
-}
-
-fn register(at: usize) -> Option<u64> {
-    fdt::double(property("reg")?, at)
+fn is_there(kind: &str) -> bool {
+    entry::device_tree().is_some_and(|tree| fdt::compatible(tree, kind, "reg").is_some())
 }
 
 /// How software interrupts are sent. To be had once for many, so that it isn't found out in the
@@ -55,7 +44,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Returns this machine's; [`init`] came before.
+    /// Returns this machine's; [`find`] came before.
     #[inline(always)]
     pub fn get() -> Self {
         Self {

@@ -41,10 +41,14 @@ fn main() -> ! {
     use guests::rt::{console, entry, smccc};
 
     console::init();
+    if !controller::find() {
+        smccc::system_off();
+    }
+    // Before the controller is set up: what a peer's lacks is stepped over.
+    cpu::take_over();
     if !controller::init() {
         smccc::system_off();
     }
-    cpu::take_over();
     sleepers::wake();
     if entry::has_argument("idle") {
         guests::println!("bench: sleeps");
