@@ -43,7 +43,7 @@ def text(machine, measured, recorded):
         cells += [_cell(row.get(kind)) for kind in KINDS]
         lines.append(_line(cells))
     for part, title in PARTS.items():
-        lines += ["", title]
+        lines += ["", title] if part in measured else []
         for name, value in measured.get(part, {}).items():
             lines.append(_line([name, f"{value:,}", "", "", _cell(recorded.get(part, {}).get(name))]))
     lines.append(_line(["all", f"{sum(measured['image'].values()):,}"]))
