@@ -95,6 +95,14 @@ fn write_distributor_v2(
     vcpu.vm.kick(kicks);
 }
 
+/// Writes a GICv2's GICD_SGIR.
+#[inline(always)]
+pub(super) fn write_sgir(vcpu: &Vcpu, mut lists: MemoryLists, value: u64) {
+    let here = &mut Here::new(vcpu.index, &mut lists);
+    let kicks = vcpu.vm.gic.lock().sgir(here, value as u32);
+    vcpu.vm.kick(kicks);
+}
+
 #[inline(never)]
 fn read_distributor_v2(vcpu: &Vcpu, mut lists: MemoryLists, offset: u32, size: u32) -> u64 {
     let here = &mut Here::new(vcpu.index, &mut lists);

@@ -175,10 +175,22 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
                 return wait(vcpu);
             }
         }
-        class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
+        class::INSTRUCTION_ABORT => return unfetched(vcpu, esr),
         _ => return rare(vcpu, esr),
     }
     Next::resume(&mut vcpu.frame)
+}
+
+/// Answers that nothing is where the guest fetches from: with an abort, unless it fetches the first
+/// instruction of that abort's handler. Then abort would follow abort, without end.
+#[cold]
+fn unfetched(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    let error = if !esr.is_walk() && vcpu.is_at_own_vector() {
+        GuestError::Stop("nothing is where its exception vectors should be")
+    } else {
+        GuestError::ExternalAbort
+    };
+    blame(vcpu, esr, error)
 }
 
 #[inline(never)]

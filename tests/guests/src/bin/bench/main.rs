@@ -5,7 +5,8 @@
 //! the counter runs at 1 GHz; the rows `check_empty` and `check_10nops` show that it does.
 //!
 //! Boot arguments: `switch` runs the rows of two vCPUs that share a physical CPU, in place of
-//! all others.
+//! all others; `scale` those that more VMs and vCPUs may make dearer; `idle` none. With `others=N`
+//! N more vCPUs, from the third up, are turned on first and sleep.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(
@@ -29,6 +30,8 @@ mod measure;
 mod memory;
 #[cfg(target_os = "none")]
 mod pair;
+#[cfg(target_os = "none")]
+mod sleepers;
 
 #[cfg(target_os = "none")]
 guests::entry!(main);
@@ -46,9 +49,17 @@ fn main() -> ! {
     if !controller::init() {
         smccc::system_off();
     }
+    sleepers::wake();
+    if entry::has_argument("idle") {
+        guests::println!("bench: sleeps");
+        sleepers::sleep();
+    }
     measure::check();
     if entry::has_argument("switch") {
         pair::switches();
+    } else if entry::has_argument("scale") {
+        interrupts::run_scaled();
+        pair::run_scaled();
     } else {
         calls::run();
         devices::run();

@@ -31,6 +31,11 @@ static FIRST_FP: AtomicU64 = AtomicU64::new(0);
 /// Runs the rows of two vCPUs on a physical CPU each.
 pub fn run() {
     restarts();
+    run_scaled();
+}
+
+/// Runs those that more VMs and vCPUs may make dearer, if there is a second vCPU.
+pub fn run_scaled() {
     if bring_up() {
         ping_pong("ipi_pingpong_wfi", NOTHING);
         stop();
