@@ -9,8 +9,14 @@ mod support;
 use std::process::{Command, Output};
 use support::Scratch;
 
+/// Where the other tests' hypervisor is built: it need not be built anew for this.
+fn built() -> std::path::PathBuf {
+    support::root().join("target/image")
+}
+
 fn bench(arguments: &[&str]) -> Output {
     Command::new("python3")
+        .env("CARGO_TARGET_DIR", built())
         .arg(support::root().join("scripts/bench"))
         .args(arguments)
         .output()
@@ -142,6 +148,7 @@ fn a_limit_that_is_exceeded_fails() {
 /// Runs a few lines of Python in the project's folder; returns what they print.
 fn python(lines: &str) -> String {
     let done = Command::new("python3")
+        .env("CARGO_TARGET_DIR", built())
         .args(["-c", lines])
         .current_dir(support::root())
         .output()

@@ -55,16 +55,19 @@ class Boots:
         write_whole(bundle, archive.finish())
         command = self.machine.command(cpus, "-kernel", str(self.image), "-initrd", str(bundle), "-append", self.machine.arguments)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as qemu:
+            talk = _Talk(qemu)
             try:
-                yield _Talk(qemu)
+                yield talk
             finally:
                 qemu.kill()
+                talk.reader.join()
 
 
 class _Talk:
     def __init__(self, qemu):
         self.qemu, self.said, self.lines = qemu, [], queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
 
     def _read(self):
         for line in self.qemu.stdout:

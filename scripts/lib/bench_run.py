@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cpio
 import host
+from build import target_dir
 from elf import Elf
 from project import ROOT, TARGET, Failure, shown, write_whole
 
@@ -141,10 +142,10 @@ def _plugin(folder):
 
 def build(binary, package="entresol"):
     """Builds a program for the bare target; returns its ELF file."""
-    command = ["cargo", "build", "--quiet", "--release", "--target", TARGET, "--package", package, "--bin", binary, "--target-dir", "target"]
+    command = ["cargo", "build", "--quiet", "--release", "--target", TARGET, "--package", package, "--bin", binary, "--target-dir", str(target_dir())]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise Failure(f"cargo could not build {binary}; its messages are above")
-    return ROOT / "target" / TARGET / "release" / binary
+    return target_dir() / TARGET / "release" / binary
 
 
 def _sections(elf):

@@ -93,6 +93,7 @@ fn send_sgi(vcpu: &mut Vcpu, esr: Esr, value: u64) -> Next {
     if !vcpu.sysregs_mut().skip_ordinary() {
         skip_unusual(vcpu, esr);
     }
+    vcpu.count(Reason::Register);
     wake_others(vcpu, kicks)
 }
 
@@ -105,7 +106,6 @@ fn skip_unusual(vcpu: &mut Vcpu, esr: Esr) {
 /// Goes on after an SGI for other vCPUs: with the CPU's next turn, if one of those is in its care.
 #[inline(never)]
 fn wake_others(vcpu: &mut Vcpu, kicks: Kicks) -> Next {
-    vcpu.count(Reason::Register);
     if vcpu.vm.kick_or_end_turn(kicks) {
         vcpu.leave(Exit::Interrupted)
     } else {
@@ -152,10 +152,18 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
 #[inline(never)]
 fn write_sgir(vcpu: &mut Vcpu, esr: Esr) -> Next {
     let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8);
-    if let Some(lists) = vcpu.lists.memory {
-        bus::write_sgir(vcpu, lists, value);
+    let kicks = match vcpu.lists.memory {
+        Some(lists) => bus::write_sgir(vcpu, lists, value),
+        None => Kicks::NONE,
+    };
+    if kicks.is_empty() {
+        return resume_at_next(vcpu, esr, Reason::Device);
     }
-    resume_at_next(vcpu, esr, Reason::Device)
+    if !vcpu.sysregs_mut().skip_ordinary() {
+        skip_unusual(vcpu, esr);
+    }
+    vcpu.count(Reason::Device);
+    wake_others(vcpu, kicks)
 }
 
 /// Does a store to GICD_ICENABLER<n>, by which interrupts are masked while they are handled.
