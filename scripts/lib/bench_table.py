@@ -38,7 +38,8 @@ def text(machine, measured, recorded, peers):
         lines += ["", {"boot": "boot, in instructions", "image": "image, in bytes"}[part]]
         for name, value in measured[part].items():
             lines.append(_line([name, f"{value:,}", _cell(recorded.get(part, {}).get(name))]))
-    lines.append(_line(["all", f"{sum(measured['image'].values()):,}"]))
+    sections = sum(size for name, size in measured["image"].items() if name.startswith("."))
+    lines.append(_line(["all sections", f"{sections:,}"]))
     return "\n".join(lines)
 
 

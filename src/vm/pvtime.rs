@@ -54,7 +54,7 @@ pub const fn place(cpus: u32) -> IpaRange {
 
 impl StolenTime {
     /// Makes the structures of `cpus` vCPUs in `block`, which is [`size`] bytes and the VM's own,
-    /// and cleans them to memory for a guest whose caches are off.
+    /// where a guest reads them whose caches are off.
     ///
     /// # Errors
     ///
@@ -62,7 +62,6 @@ impl StolenTime {
     pub fn new(cpus: u32, block: PaRange) -> Result<Self, Unreachable> {
         let memory = GuestMemory::new(BASE, Vec::from([block]));
         memory.zero()?;
-        memory.clean()?;
         Ok(Self {
             memory,
             stolen: (0..cpus).map(|_| AtomicU64::new(0)).collect(),
