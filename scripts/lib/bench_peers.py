@@ -29,7 +29,7 @@ MODULE = 0x6000_0000
 CPUS = 2
 MEMORY = 256 << 20
 # Linux starts slowly where every instruction is counted.
-DEADLINE = 400
+DEADLINE = 900
 END = "bench: done"
 # What a tick of Linux's clock adds to a row that it falls into, an iteration at most.
 NOISE = 1.0

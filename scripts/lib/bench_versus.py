@@ -22,4 +22,7 @@ def _beside(row, other):
         return "-", ""
     ours, theirs = row["instructions"], other["instructions"]
     # Where one executes nothing, no multiple says how much more the other does.
-    return f"{theirs:g}", f"{theirs / ours:.1f}x" if ours and theirs else ""
+    if not ours or not theirs:
+        return f"{theirs:g}", ""
+    multiple = theirs / ours
+    return f"{theirs:g}", f"{multiple:.{1 if multiple >= 1 else 2}f}x"

@@ -23,6 +23,11 @@ impl Pulse {
         ticks == due && wrong == 0 && stray == 0
     }
 
+    /// Returns how long it runs, in seconds, to one of the hundred deadlines in each.
+    pub fn time(&self) -> f64 {
+        self.rest[1] as f64 / 100.0
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.split(|c: char| !c.is_ascii_digit());
         let mut number = || numbers.find(|text| !text.is_empty())?.parse().ok();
@@ -65,7 +70,7 @@ pub fn front_shell(run: &mut Run, name: &str) {
         let latest = log.rsplit(&anew).next().unwrap_or(log);
         said_by(latest, name).contains("Guest is up")
     };
-    run.wait_until(&format!("{name} is up"), BOOT, up);
+    run.wait_until(&format!("{name} is up"), 2 * BOOT, up);
     bring_to_front(run, name);
     // Its prompt may have come long ago: an answer shows that it listens.
     ask(run, name, "echo lis''tens\\;", "listens");
@@ -87,7 +92,7 @@ pub fn ask(run: &mut Run, name: &str, line: &str, wanted: &str) -> String {
         Some(answer.to_owned())
     };
     let what = format!("{name} answers {wanted:?}");
-    run.wait_until(&what, BOOT, |log| answer(log).is_some());
+    run.wait_until(&what, 2 * BOOT, |log| answer(log).is_some());
     answer(&run.log()).unwrap_or_default()
 }
 

@@ -145,7 +145,7 @@ fn ping_pong(name: &str, work: u64) {
     let start = now();
     (0..ITERATIONS).for_each(|_| once());
     let ticks = now() - start;
-    (0..3).for_each(|_| mark(&once));
+    (0..3).for_each(|_| mark(once));
     report(name, ITERATIONS, ticks, 0);
 }
 

@@ -8,7 +8,6 @@ use guests::rt::{
     timer::{ENABLE, ISTATUS, Timer},
 };
 
-const PER_SECOND: u64 = 100;
 /// How often it is looked again whether an interrupt that is due has come.
 const PATIENCE: u32 = 100_000;
 
@@ -18,13 +17,15 @@ static PERIOD: AtomicU64 = AtomicU64::new(0);
 
 /// The deadlines since a count.
 pub struct Beat {
+    per_second: u64,
     start: u64,
     period: u64,
 }
 
-/// Sets the first deadline, and lets interrupts be taken.
-pub fn start() -> Beat {
-    let period = mrs!("CNTFRQ_EL0") / PER_SECOND;
+/// Sets the first deadline of so many a second, and lets interrupts be taken.
+pub fn start(per_second: u64) -> Beat {
+    let per_second = per_second.max(1);
+    let period = mrs!("CNTFRQ_EL0") / per_second;
     PERIOD.store(period, Relaxed);
     irq::handle_by(tick);
     let start = Timer::Virtual.count();
@@ -32,7 +33,11 @@ pub fn start() -> Beat {
     gic::enable(Timer::Virtual.intid());
     Timer::Virtual.set_ctl(ENABLE);
     irq::unmask();
-    Beat { start, period }
+    Beat {
+        per_second,
+        start,
+        period,
+    }
 }
 
 fn tick(intid: u32) {
@@ -49,7 +54,7 @@ fn tick(intid: u32) {
 impl Beat {
     /// Returns how many seconds have passed.
     pub fn seconds(&self) -> u64 {
-        self.due() / PER_SECOND
+        self.due() / self.per_second
     }
 
     /// Returns how many interrupts came, how many deadlines have passed, and how many other

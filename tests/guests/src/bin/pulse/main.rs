@@ -7,8 +7,8 @@
 //! timer, and how many deadlines have passed by the counter; what did not hold what it should;
 //! interrupts that nothing asked for.
 //!
-//! Boot arguments: `seed=N` makes what it knows its own; `rest` lets it sleep after every round
-//! until the next interrupt. What is typed makes it: `p`, say how it is; `c`, crash; `r`, reset;
+//! Boot arguments: `seed=N` makes what it knows its own; `hz=N` is how many deadlines there are in a
+//! second; `rest` lets it sleep after every round until the next interrupt. What is typed makes it: `p`, say how it is; `c`, crash; `r`, reset;
 //! `s`, spin with interrupts masked; `o`, turn off.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -31,10 +31,10 @@ fn main() -> ! {
 
     console::init();
     gic::init();
-    let seed = entry::argument("seed").and_then(|text| text.parse().ok());
+    let number = |key| entry::argument(key).and_then(|text| text.parse().ok());
     let rests = entry::has_argument("rest");
-    let mut known = known::Known::new(seed.unwrap_or(1));
-    let beat = beat::start();
+    let mut known = known::Known::new(number("seed").unwrap_or(1));
+    let beat = beat::start(number("hz").unwrap_or(100));
     let (mut rounds, mut wrong, mut said) = (0_u64, 0_u64, 0);
     let say = |seconds: u64, rounds: u64, wrong: u64| {
         let (ticks, due, stray) = beat.ticks();
