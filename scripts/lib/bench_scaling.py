@@ -40,17 +40,17 @@ def switch_among(boots: Boots, count):
 
 def _switching(vcpus):
     pin = [0] * vcpus
-    return Vm("bench", f"switch others={vcpus - 2}", vcpus, 256, pin)
+    return Vm("bench", f"switch settle others={vcpus - 2}", vcpus, 256, pin)
 
 
 def _among_vms(boots, count):
-    apart = _run(boots, Vm("bench", "scale", 2, 256, [0, 1]), count, [0, 1])
+    apart = _run(boots, Vm("bench", "scale settle", 2, 256, [0, 1]), count, [0, 1])
     return {**_run(boots, _switching(2), count, [0]), **apart}
 
 
 def _among_vcpus(boots, count):
     pin = [n % CPUS for n in range(count)]
-    apart = _run(boots, Vm("bench", f"scale others={count - 2}", count, 256, pin), 1, [])
+    apart = _run(boots, Vm("bench", f"scale settle others={count - 2}", count, 256, pin), 1, [])
     return {**_run(boots, _switching(count), 1, []), **apart}
 
 
@@ -58,7 +58,6 @@ def _run(boots, bench, count, sleepers_on):
     """Runs the bench VM and `count - 1` that sleep; returns its rows."""
     others = [Vm(f"s{n}", "idle", pin=[sleepers_on[n % len(sleepers_on)]]) for n in range(count - 1)]
     rows = {}
-    # The others come first, and are asleep by the time that counts.
     with boots.start(CPUS, [*others, bench]) as talk:
         while True:
             line = talk.wait("BENCH |bench: done").string

@@ -2,7 +2,11 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use guests::rt::{gic, mmio::write32, timer::Timer};
+use guests::rt::{
+    gic,
+    mmio::write32,
+    timer::{Timer, ticks},
+};
 
 use super::controller::Sender;
 use super::cpu::{self, block};
@@ -25,6 +29,19 @@ pub fn run_scaled() {
     sgi_to_self();
     timer("timer_busy_latency", false, 30_000);
     timer("timer_wfi_latency_2ms", true, 2_000_000);
+}
+
+/// Sleeps until other VMs and vCPUs have started and sleep too.
+pub fn settle() {
+    const LONG: u64 = 200_000;
+    gic::enable(27);
+    let taken = &block(0).taken;
+    let before = taken.load(Relaxed);
+    Timer::Virtual.set_cval(now() + ticks(LONG));
+    Timer::Virtual.set_ctl(1);
+    while taken.load(Relaxed) == before {
+        cpu::wait_and_take();
+    }
 }
 
 /// From the write of the SGI register to the end of the handler.

@@ -6,7 +6,8 @@
 //!
 //! Boot arguments: `switch` runs the rows of two vCPUs that share a physical CPU, in place of
 //! all others; `scale` those that more VMs and vCPUs may make dearer; `idle` none. With `others=N`
-//! N more vCPUs, from the third up, are turned on first and sleep.
+//! N more vCPUs, from the third up, are turned on first and sleep. `settle` waits until others
+//! that start at the same time sleep.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(
@@ -53,6 +54,9 @@ fn main() -> ! {
     if entry::has_argument("idle") {
         guests::println!("bench: sleeps");
         sleepers::sleep();
+    }
+    if entry::has_argument("settle") {
+        interrupts::settle();
     }
     measure::check();
     if entry::has_argument("switch") {
