@@ -18,9 +18,12 @@ PLUGIN = ROOT / "scripts" / "lib" / "bench_traffic.c"
 KINDS = ("EL2", "MRS", "MSR", "ISB", "DSB", "DMB", "TLBI", "atomic")
 ROW = re.compile(r"BENCH (\S+) \d+ \d+ (\d+) ([\d.]+)( UNDEF)?")
 BOOT = re.compile(r"BOOT made (\d+) arrived (\d+)")
+READY = re.compile(r"ready to make VMs at count (\d+)")
 # QEMU's counter runs at 1 GHz on these by itself; others are told.
 FAST_COUNTERS = ("max",)
 DEADLINE = 600
+# SHF_ALLOC of a section's flags.
+ALLOCATED = 2
 
 
 class Machine:
@@ -58,6 +61,7 @@ def hypervisor(machine, elf):
     return {
         "rows": rows,
         "boot": {
+            "to_ready": small[2],
             "to_first_vm": small[0],
             "per_MiB_of_guest_memory": round((large[1] - small[1]) / 256, 1),
         },
@@ -78,7 +82,7 @@ class _Boot:
         self.plugin = _plugin(folder)
 
     def run(self, cpus, vcpus, memory, arguments="", pin=None):
-        """Boots one VM; returns its rows, and when it was made and when it ran."""
+        """Boots one VM; returns its rows, and when it was made, when it ran, and when the hypervisor was ready."""
         archive = cpio.Archive()
         keys = {"kernel": '"bench"', "bootargs": f'"{arguments}"', "cpus": vcpus, "memory": f'"{memory}M"'}
         if pin is not None:
@@ -126,8 +130,8 @@ def rows_of(log, traffic, noise=0.0):
     for name, proof in (("check_empty", 0.0), ("check_10nops", 10.0)):
         if not 0 <= rows.pop(name, {}).get("instructions", -1) - proof <= noise:
             raise Failure(f"{name} isn't {proof}: a tick is no instruction here")
-    boot = BOOT.search(log)
-    return rows, (int(boot[1]), int(boot[2]))
+    boot, ready = BOOT.search(log), READY.search(log)
+    return rows, (int(boot[1]), int(boot[2]), int(ready[1]) if ready else None)
 
 
 def _plugin(folder):
@@ -161,4 +165,7 @@ def _sections(elf):
     parts = {part: sizes.get(part, 0) for part in (".text", ".rodata", ".data", ".bss")}
     if not parts[".text"]:
         raise Failure(f"{shown(elf)}: no section .text")
+    # All that the Image header asks the loader for: stacks, tables and the first heap too.
+    loaded = [header for header in headers if header[2] & ALLOCATED]
+    parts["RAM at boot"] = loaded[-1][3] + loaded[-1][5] - loaded[0][3]
     return parts

@@ -46,7 +46,8 @@ def text(machine, measured, recorded):
         lines += ["", title]
         for name, value in measured.get(part, {}).items():
             lines.append(_line([name, f"{value:,}", "", "", _cell(recorded.get(part, {}).get(name))]))
-    lines.append(_line(["all", f"{sum(measured['image'].values()):,}"]))
+    sections = sum(size for name, size in measured["image"].items() if name.startswith("."))
+    lines.append(_line(["all sections", f"{sections:,}"]))
     return "\n".join(lines)
 
 

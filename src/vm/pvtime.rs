@@ -70,8 +70,7 @@ pub const fn place(cpus: u32) -> IpaRange {
 
 impl StolenTime {
     /// Makes the structures of `cpus` vCPUs in `block`, which is [`size`] bytes and the VM's own,
-    /// and cleans them to memory for a guest whose caches are off. `frequency` is the counter's, in
-    /// Hz.
+    /// where a guest reads them whose caches are off. `frequency` is the counter's, in Hz.
     ///
     /// # Errors
     ///
@@ -79,7 +78,6 @@ impl StolenTime {
     pub fn new(cpus: u32, block: PaRange, frequency: u64) -> Result<Self, Unreachable> {
         let memory = GuestMemory::new(BASE, Vec::from([block]));
         memory.zero()?;
-        memory.clean()?;
         Ok(Self {
             memory,
             stolen: (0..cpus).map(|_| Stolen::default()).collect(),

@@ -92,7 +92,7 @@ pub fn ask(run: &mut Run, name: &str, line: &str, wanted: &str) -> String {
         Some(answer.to_owned())
     };
     let what = format!("{name} answers {wanted:?}");
-    run.wait_until(&what, BOOT, |log| answer(log).is_some());
+    run.wait_until(&what, 2 * BOOT, |log| answer(log).is_some());
     answer(&run.log()).unwrap_or_default()
 }
 
