@@ -15,7 +15,7 @@ use crate::{
     addr::{Pa, PaRange},
     board::Board,
     boot::arguments::Arguments,
-    cpu::{tlb, vhe},
+    cpu::{timer, tlb, vhe},
     dev::console,
     error::Refusal,
     isa::descriptor::stage1::Regime,
@@ -28,7 +28,7 @@ use core::convert::Infallible;
 /// Starts the hypervisor: `tree` is where the device tree is, `image` where the loader put us.
 pub fn start(tree: u64, image: u64) -> ! {
     let image = memory::image(Pa::new(image));
-    memory::adopt_map(image, vhe::current());
+    memory::adopt(image, vhe::current());
     let Err(refusal) = run(Pa::new(tree), image);
     stop(Pa::new(tree), &refusal)
 }
@@ -63,6 +63,7 @@ fn run(tree: Pa, image: PaRange) -> Result<Infallible, Refusal> {
     let time = devices::time_at_count_0(&board)?;
     let front = arguments.console.map(Into::into);
     let power = devices::power(&board)?;
+    log::info!("ready to make VMs at count {}", timer::count());
     guests::start(config, &host, frames, entropy, power, time, front)?;
     console::enable_input();
     cpus::run(&host)
@@ -83,7 +84,7 @@ fn stop(tree: Pa, refusal: &Refusal) -> ! {
 /// Says that the machine was started at EL1, where there is nothing to be done, and halts.
 pub fn refuse_el1(tree: u64, image: u64) -> ! {
     let image = memory::image(Pa::new(image));
-    memory::adopt_map(image, Regime::El2And0);
+    memory::adopt(image, Regime::El2And0);
     if let Ok((tree, _)) = tree::read(Pa::new(tree))
         && let Ok(board) = Board::from_fdt(&tree)
     {

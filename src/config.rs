@@ -7,6 +7,7 @@
 pub mod cpio;
 mod loaded;
 pub mod sources;
+mod toml;
 pub mod vms;
 
 use alloc::format;

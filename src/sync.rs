@@ -42,11 +42,6 @@ impl<T> SpinLock<T> {
         self.0.try_lock().map(SpinGuard)
     }
 
-    /// Takes the lock for good and gives the value away, once; `None` when it is held or gone.
-    pub fn claim(&'static self) -> Option<&'static mut T> {
-        self.0.try_lock().map(SpinMutexGuard::leak)
-    }
-
     /// Returns the value; the exclusive reference shows that nobody else can hold the lock.
     pub fn get_mut(&mut self) -> &mut T {
         self.0.get_mut()
@@ -79,14 +74,6 @@ mod tests {
         *guard += 1;
         drop(guard);
         assert_eq!(lock.try_lock().map(|g| *g), Some(2));
-    }
-
-    #[test]
-    fn a_claimed_value_is_given_once() {
-        static LOCK: SpinLock<[u8; 4]> = SpinLock::new([7; 4]);
-        assert_eq!(LOCK.claim(), Some(&mut [7; 4]));
-        assert_eq!(LOCK.claim(), None);
-        assert!(LOCK.try_lock().is_none());
     }
 
     #[test]

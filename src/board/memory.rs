@@ -64,10 +64,14 @@ pub(super) fn usable(
     Ok(pages.filter(|range| range.size() != 0).collect())
 }
 
-fn merge(mut ranges: Vec<PaRange>) -> Vec<PaRange> {
-    ranges.sort_by_key(|range| range.start());
-    let mut merged: Vec<PaRange> = vec![];
+fn merge(ranges: Vec<PaRange>) -> Vec<PaRange> {
+    let mut sorted: Vec<PaRange> = vec![];
     for range in ranges {
+        let place = sorted.partition_point(|other| other.start() <= range.start());
+        sorted.insert(place, range);
+    }
+    let mut merged: Vec<PaRange> = vec![];
+    for range in sorted {
         match merged.last_mut() {
             Some(last) if range.start() <= last.end() => {
                 *last = PaRange::between(last.start(), last.end().max(range.end()));

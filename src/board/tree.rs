@@ -5,9 +5,10 @@ mod interrupt;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use fdt::Fdt;
-use fdt::node::FdtNode;
+use fdt::node::{FdtNode, NodeProperty};
 
 use super::fdt::CheckedTree;
 use crate::addr::{Pa, PaRange};
@@ -17,14 +18,16 @@ use crate::refuse;
 /// All nodes of a tree, parents before their children.
 pub(super) struct Tree<'a> {
     nodes: Vec<Entry<'a>>,
+    /// The properties of all nodes, those of one side by side: read once, since each is looked for
+    /// many times.
+    properties: Vec<NodeProperty<'a>>,
     reservations: Vec<PaRange>,
 }
 
-/// A node as the blob has it: properties are looked up there, since the heap that a tree is read on
-/// is small, and a server's tree has hundreds of nodes.
 struct Entry<'a> {
-    node: FdtNode<'a, 'a>,
+    name: &'a str,
     parent: usize,
+    properties: Range<usize>,
 }
 
 /// Finds the parts of a checked tree.
@@ -38,23 +41,35 @@ impl<'a> Tree<'a> {
     /// Of the `fdt` package only the node and property iterators are used: its look-ups by
     /// path recurse without end on an alias of itself, its named accessors panic.
     pub(super) fn read(fdt: &'a Fdt<'a>) -> Result<Self, Refusal> {
-        let mut nodes = Vec::with_capacity(fdt.all_nodes().count());
-        if let Some(root) = fdt.all_nodes().next() {
-            gather(root, 0, &mut nodes);
+        let mut tree = Self {
+            nodes: Vec::new(),
+            properties: Vec::new(),
+            reservations: Vec::new(),
+        };
+        match fdt.all_nodes().next() {
+            Some(root) => tree.gather(root, 0),
+            None => return Err(refuse!("device tree: no root node")),
         }
-        if nodes.is_empty() {
-            return Err(refuse!("device tree: no root node"));
-        }
-        let reservations = fdt
+        tree.reservations = fdt
             .memory_reservations()
             .map(|entry| (entry.address() as usize as u64, entry.size() as u64))
             .map(|(start, size)| (Pa::new(start), Pa::new(start.saturating_add(size))))
             .map(|(start, end)| PaRange::between(start, end))
             .collect();
-        Ok(Self {
-            nodes,
-            reservations,
-        })
+        Ok(tree)
+    }
+
+    fn gather(&mut self, node: FdtNode<'_, 'a>, parent: usize) {
+        let (index, first) = (self.nodes.len(), self.properties.len());
+        self.properties.extend(node.properties());
+        self.nodes.push(Entry {
+            name: node.name,
+            parent,
+            properties: first..self.properties.len(),
+        });
+        for child in node.children() {
+            self.gather(child, index);
+        }
     }
 
     /// Returns the memory reservation block.
@@ -90,14 +105,6 @@ impl<'a> Tree<'a> {
     }
 }
 
-fn gather<'a>(node: FdtNode<'a, 'a>, parent: usize, nodes: &mut Vec<Entry<'a>>) {
-    let index = nodes.len();
-    nodes.push(Entry { node, parent });
-    for child in node.children() {
-        gather(child, index, nodes);
-    }
-}
-
 /// A node in its tree.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'t, 'a> {
@@ -113,7 +120,7 @@ impl<'t, 'a> Node<'t, 'a> {
 
     /// Returns the name with its unit address.
     pub(super) fn name(self) -> &'a str {
-        self.entry().node.name
+        self.entry().name
     }
 
     /// Returns the name without its unit address.
@@ -165,13 +172,18 @@ impl<'t, 'a> Node<'t, 'a> {
 
     /// Returns the value of a property.
     pub(super) fn property(self, name: &str) -> Option<&'a [u8]> {
-        let found = self.entry().node.properties().find(|p| p.name == name)?;
+        let found = self.properties().iter().find(|p| p.name == name)?;
         Some(found.value)
+    }
+
+    fn properties(self) -> &'t [NodeProperty<'a>] {
+        // The range was made of the array's length, and the array never shrinks.
+        &self.tree.properties[self.entry().properties.clone()]
     }
 
     /// Returns the names of all properties, in order.
     pub(super) fn property_names(self) -> impl Iterator<Item = &'a str> {
-        self.entry().node.properties().map(|property| property.name)
+        self.properties().iter().map(|property| property.name)
     }
 
     /// Returns a property that is one word.

@@ -6,13 +6,13 @@
 )]
 
 use crate::{
-    addr::{PAGE_SIZE, Pa, PaRange},
+    addr::{PAGE_SIZE, Pa, PaRange, Va},
     board::{Board, memory::subtract},
     error::Refusal,
     isa::descriptor::stage1::Regime,
     mem::{
         frames::{Frames, LARGEST_BLOCK},
-        stage1,
+        heap, stage1,
         table::TableError,
     },
     refuse,
@@ -22,6 +22,8 @@ unsafe extern "C" {
     safe static __image_start: u8;
     safe static __image_end: u8;
     safe static __boot_tables_start: u8;
+    safe static __first_heap_start: u8;
+    safe static __first_heap_end: u8;
 }
 
 /// What RAM is handed out in.
@@ -39,10 +41,14 @@ fn offset(symbol: &u8) -> u64 {
     address(symbol) - address(&__image_start)
 }
 
-/// Takes over the map that the first instructions made.
-pub fn adopt_map(image: PaRange, regime: Regime) {
+/// Takes over what the first instructions made, the map and the first heap. Once.
+pub fn adopt(image: PaRange, regime: Regime) {
     let root = Pa::new(image.start().as_u64() + offset(&__boot_tables_start));
     stage1::init(image, root, regime);
+    let start = Va::new(core::ptr::from_ref(&__first_heap_start) as u64);
+    let size = offset(&__first_heap_end) - offset(&__first_heap_start);
+    // SAFETY: `linker.ld` sets this memory aside for this, and `entry.S` has mapped it.
+    unsafe { heap::extend(start, size as usize) };
 }
 
 /// Says that EL2's own map can't be changed.
@@ -58,7 +64,7 @@ pub fn take(board: &Board, taken: &[Option<PaRange>]) -> Result<Frames, Refusal>
         .fold(board.usable_ram.clone(), |ram, &range| {
             subtract(&ram, whole_pages(range))
         });
-    let heap = heap(&free)?;
+    let heap = choose_heap(&free)?;
     stage1::add_heap(heap).map_err(refusal)?;
     let mut frames = Frames::new();
     let blocks = subtract(&free, heap)
@@ -88,7 +94,7 @@ fn parts(range: PaRange) -> impl Iterator<Item = PaRange> {
 
 /// Chooses the heap: 4 MiB and a 128th of RAM, for tables and the frame table, at the end of the
 /// largest free range.
-fn heap(free: &[PaRange]) -> Result<PaRange, Refusal> {
+fn choose_heap(free: &[PaRange]) -> Result<PaRange, Refusal> {
     let total: u64 = free.iter().map(|range| range.size()).sum();
     let size = (4 << 20) + (total / 128).next_multiple_of(GRANULE);
     let largest: Option<PaRange> = free

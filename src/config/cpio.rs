@@ -68,12 +68,14 @@ fn plain(name: &str) -> &str {
 }
 
 fn refuse_duplicates(files: &[File<'_>]) -> Result<(), Refusal> {
-    let mut names: Vec<&str> = files.iter().map(|file| file.name).collect();
-    names.sort_unstable();
-    match names.array_windows().find(|[one, other]| one == other) {
-        Some([name, _]) => Err(refuse!("bundle: two files named {name:?}")),
-        None => Ok(()),
+    let mut rest = files;
+    while let Some((file, others)) = rest.split_first() {
+        if others.iter().any(|other| other.name == file.name) {
+            return Err(refuse!("bundle: two files named {:?}", file.name));
+        }
+        rest = others;
     }
+    Ok(())
 }
 
 struct Reader<'a> {

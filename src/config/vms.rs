@@ -21,18 +21,14 @@ mod number;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::ops::Range;
-
-use serde::Deserialize;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::LIST;
+use super::toml::{self, Fault, Placed, Table, Value};
 use crate::error::Refusal;
 use crate::refuse;
 use crate::sched::{DEFAULT_WEIGHT, MAX_WEIGHT};
 pub(super) use number::size;
-use number::{Offset, Size};
+use number::{offset, wanted};
 
 /// The most virtual CPUs a VM may have.
 pub const MAX_CPUS: u32 = 64;
@@ -79,8 +75,7 @@ pub struct VmTable {
 }
 
 /// What follows when a VM ends in a way that its owner did not ask for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reaction {
     /// It starts anew from the bundle.
     Restart,
@@ -88,26 +83,8 @@ pub enum Reaction {
     Stop,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table [vm.NAME]")]
-struct Table {
-    kernel: Spanned<String>,
-    ramdisk: Option<Spanned<String>>,
-    dtb: Option<Spanned<String>>,
-    bootargs: Option<Spanned<String>>,
-    cpus: Option<Spanned<u32>>,
-    memory: Option<Spanned<Size>>,
-    pin: Option<Spanned<Vec<u32>>>,
-    load: Option<Spanned<Offset>>,
-    #[serde(default)]
-    aarch32: bool,
-    weight: Option<Spanned<u32>>,
-    on_reboot: Option<Reaction>,
-    on_crash: Option<Reaction>,
-}
-
 macro_rules! fault {
-    ($value:expr, $($text:tt)*) => { Fault::at($value.span(), alloc::format!($($text)*)) };
+    ($value:expr, $($text:tt)*) => { Fault::new($value.at, alloc::format!($($text)*)) };
 }
 
 /// A VM of the list: its name, and its table or what is wrong with it.
@@ -123,92 +100,54 @@ pub type Entry = (String, Result<VmTable, Refusal>);
 /// Refuses what is no TOML or no list of VMs, as `vms.toml:LINE:COLUMN: what`, and a list of
 /// nothing.
 pub fn parse(text: &str) -> Result<Vec<Entry>, Refusal> {
-    let mut tables = tables(text).map_err(|fault| fault.place(text, ""))?;
+    let tables = toml::parse(text)
+        .and_then(tables)
+        .map_err(|fault| place(fault, text, ""))?;
     if tables.is_empty() {
         return Err(refuse!("{LIST}: no VMs: a [vm.NAME] table is needed"));
     }
-    tables.sort_by_key(|(name, _)| name.span().start);
-    let read = |(name, value): RawEntry<'_>| {
+    let read = |(name, value): RawEntry| {
         let table = check_name(&name)
-            .map_err(|fault| fault.place(text, ""))
-            .and_then(|()| {
-                let table = Table::deserialize(ValueDeserializer::from(value));
-                let checked = table.map_err(Fault::from).and_then(Table::check);
-                checked.map_err(|fault| fault.place(text, name.get_ref()))
-            });
-        (name.into_inner(), table)
+            .map_err(|fault| place(fault, text, ""))
+            .and_then(|()| VmTable::read(value).map_err(|fault| place(fault, text, &name.value)));
+        (name.value, table)
     };
     Ok(tables.into_iter().map(read).collect())
 }
 
 /// A VM's name and what stands there, as the parser left it.
-type RawEntry<'a> = (Spanned<String>, Spanned<DeValue<'a>>);
+type RawEntry = (Placed<String>, Placed<Value>);
 
-/// Returns the tables below `vm`, in any order.
-fn tables(text: &str) -> Result<Vec<RawEntry<'_>>, Fault> {
-    let root = DeTable::parse(text)?;
+/// Returns the tables below `vm`, in the order of the text.
+fn tables(root: Table) -> Result<Vec<RawEntry>, Fault> {
     let mut tables = vec![];
-    for (key, value) in root.into_inner() {
-        if key.get_ref() != "vm" {
-            return Err(fault!(
-                key,
-                "unknown field `{}`, expected `vm`",
-                key.get_ref()
-            ));
+    for (key, value) in root.entries {
+        if key.value != "vm" {
+            return Err(fault!(key, "unknown field `{}`, expected `vm`", key.value));
         }
-        let span = value.span();
-        let DeValue::Table(vms) = value.into_inner() else {
-            return Err(Fault::at(span, "expected tables [vm.NAME]".into()));
+        let Value::Table(vms) = value.value else {
+            return Err(fault!(value, "expected tables [vm.NAME]"));
         };
-        tables = vms
-            .into_iter()
-            .map(|(name, value)| {
-                let span = name.span();
-                (Spanned::new(span, name.into_inner().into_owned()), value)
-            })
-            .collect();
+        tables = vms.entries;
     }
     Ok(tables)
 }
 
-/// Something wrong at a place in the text.
-struct Fault {
-    at: usize,
-    what: String,
-}
-
-impl Fault {
-    fn at(span: Range<usize>, what: String) -> Self {
-        Self {
-            at: span.start,
-            what,
-        }
-    }
-
-    /// Makes a line for a person, with line and column counted from 1, columns in characters,
-    /// and the VM's name if there is one.
-    fn place(self, text: &str, vm: &str) -> Refusal {
-        let before = text.get(..self.at).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let column = before.get(start..).unwrap_or_default().chars().count() + 1;
-        match vm {
-            "" => refuse!("{LIST}:{line}:{column}: {}", self.what),
-            vm => refuse!("{LIST}:{line}:{column}: vm.{vm}: {}", self.what),
-        }
+/// Makes a line for a person, with line and column counted from 1, columns in characters, and the
+/// VM's name if there is one.
+fn place(fault: Fault, text: &str, vm: &str) -> Refusal {
+    let before = text.get(..fault.at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+    match vm {
+        "" => refuse!("{LIST}:{line}:{column}: {}", fault.what),
+        vm => refuse!("{LIST}:{line}:{column}: vm.{vm}: {}", fault.what),
     }
 }
 
-impl From<toml::de::Error> for Fault {
-    fn from(error: toml::de::Error) -> Self {
-        // The parser may tell what it expected on lines of their own.
-        let what = error.message().trim().replace('\n', ", ");
-        Self::at(error.span().unwrap_or_default(), what)
-    }
-}
-
-fn check_name(name: &Spanned<String>) -> Result<(), Fault> {
-    let text = name.get_ref();
+fn check_name(name: &Placed<String>) -> Result<(), Fault> {
+    let text = &name.value;
     let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_');
     if (1..=MAX_NAME).contains(&text.len()) && text.chars().all(allowed) {
         Ok(())
@@ -220,95 +159,165 @@ fn check_name(name: &Spanned<String>) -> Result<(), Fault> {
     }
 }
 
-impl Table {
-    fn check(self) -> Result<VmTable, Fault> {
-        let cpus = check_cpus(self.cpus.as_ref())?;
-        Ok(VmTable {
-            kernel: file(self.kernel)?,
-            ramdisk: self.ramdisk.map(file).transpose()?,
-            dtb: self.dtb.map(file).transpose()?,
-            bootargs: check_bootargs(self.bootargs)?,
-            cpus,
-            memory: check_memory(self.memory)?,
-            pin: check_pin(self.pin, cpus)?,
-            load: self.load.map(|load| load.into_inner().0),
-            aarch32: self.aarch32,
-            weight: check_weight(self.weight.as_ref())?,
-            on_reboot: self.on_reboot.unwrap_or(DEFAULT_ON_REBOOT),
-            on_crash: self.on_crash.unwrap_or(DEFAULT_ON_CRASH),
-        })
+impl VmTable {
+    fn read(value: Placed<Value>) -> Result<Self, Fault> {
+        let at = value.at;
+        let Value::Table(table) = value.value else {
+            return Err(unexpected(&value, "a table [vm.NAME]"));
+        };
+        let mut vm = Self {
+            kernel: String::new(),
+            ramdisk: None,
+            dtb: None,
+            bootargs: String::new(),
+            cpus: 1,
+            memory: DEFAULT_MEMORY,
+            pin: vec![],
+            load: None,
+            aarch32: false,
+            weight: DEFAULT_WEIGHT,
+            on_reboot: DEFAULT_ON_REBOOT,
+            on_crash: DEFAULT_ON_CRASH,
+        };
+        let mut pin = None;
+        for (key, value) in table.entries {
+            match key.value.as_str() {
+                "kernel" => vm.kernel = file(value)?,
+                "ramdisk" => vm.ramdisk = Some(file(value)?),
+                "dtb" => vm.dtb = Some(file(value)?),
+                "bootargs" => vm.bootargs = bootargs(value)?,
+                "cpus" => vm.cpus = number(&value, "cpus", MAX_CPUS)?,
+                "memory" => vm.memory = memory(&value)?,
+                "pin" => pin = Some(value),
+                "load" => {
+                    vm.load = Some(wanted(&value, "an offset such as \"0x80000\"", offset)?);
+                }
+                "aarch32" => vm.aarch32 = boolean(&value)?,
+                "weight" => vm.weight = number(&value, "weight", MAX_WEIGHT)?,
+                "on_reboot" => vm.on_reboot = reaction(&value)?,
+                "on_crash" => vm.on_crash = reaction(&value)?,
+                _ => return Err(unknown(&key)),
+            }
+        }
+        if vm.kernel.is_empty() {
+            return Err(Fault::new(at, "missing field `kernel`"));
+        }
+        if let Some(pin) = pin {
+            vm.pin = pins(&pin, vm.cpus)?;
+        }
+        Ok(vm)
     }
 }
 
-fn file(name: Spanned<String>) -> Result<String, Fault> {
-    if name.get_ref().is_empty() {
+fn unknown(key: &Placed<String>) -> Fault {
+    fault!(
+        key,
+        "unknown field `{}`, expected one of `kernel`, `ramdisk`, `dtb`, `bootargs`, `cpus`, \
+         `memory`, `pin`, `load`, `aarch32`, `weight`, `on_reboot`, `on_crash`",
+        key.value
+    )
+}
+
+fn unexpected(value: &Placed<Value>, expected: &str) -> Fault {
+    let found = value.value.describe();
+    fault!(value, "invalid type: {found}, expected {expected}")
+}
+
+fn text(value: Placed<Value>) -> Result<Placed<String>, Fault> {
+    match value {
+        Placed {
+            at,
+            value: Value::Text(value),
+        } => Ok(Placed { at, value }),
+        other => Err(unexpected(&other, "a string")),
+    }
+}
+
+fn file(value: Placed<Value>) -> Result<String, Fault> {
+    let name = text(value)?;
+    if name.value.is_empty() {
         return Err(fault!(name, "an empty file name"));
     }
-    Ok(name.into_inner())
+    Ok(name.value)
 }
 
-fn check_bootargs(bootargs: Option<Spanned<String>>) -> Result<String, Fault> {
-    match bootargs {
-        // A device tree's strings end with one.
-        Some(text) if text.get_ref().contains('\0') => Err(fault!(text, "a NUL in bootargs")),
-        text => Ok(text.map(Spanned::into_inner).unwrap_or_default()),
+fn bootargs(value: Placed<Value>) -> Result<String, Fault> {
+    let text = text(value)?;
+    // A device tree's strings end with one.
+    if text.value.contains('\0') {
+        return Err(fault!(text, "a NUL in bootargs"));
+    }
+    Ok(text.value)
+}
+
+fn boolean(value: &Placed<Value>) -> Result<bool, Fault> {
+    match value.value {
+        Value::Boolean(value) => Ok(value),
+        _ => Err(unexpected(value, "a boolean")),
     }
 }
 
-fn check_cpus(cpus: Option<&Spanned<u32>>) -> Result<u32, Fault> {
-    match cpus {
-        None => Ok(1),
-        Some(cpus) if (1..=MAX_CPUS).contains(cpus.get_ref()) => Ok(*cpus.get_ref()),
-        Some(cpus) => Err(fault!(
-            cpus,
-            "cpus is {}, but a VM has 1 to {MAX_CPUS}",
-            cpus.get_ref()
-        )),
-    }
-}
-
-fn check_weight(weight: Option<&Spanned<u32>>) -> Result<u32, Fault> {
-    match weight {
-        None => Ok(DEFAULT_WEIGHT),
-        Some(weight) if (1..=MAX_WEIGHT).contains(weight.get_ref()) => Ok(*weight.get_ref()),
-        Some(weight) => Err(fault!(
-            weight,
-            "weight is {}, but a VM has 1 to {MAX_WEIGHT}",
-            weight.get_ref()
-        )),
-    }
-}
-
-fn check_memory(memory: Option<Spanned<Size>>) -> Result<u64, Fault> {
-    let Some(memory) = memory else {
-        return Ok(DEFAULT_MEMORY);
+fn reaction(value: &Placed<Value>) -> Result<Reaction, Fault> {
+    let Value::Text(text) = &value.value else {
+        return Err(unexpected(value, "`restart` or `stop`"));
     };
-    let bytes = memory.get_ref().0;
+    match text.as_str() {
+        "restart" => Ok(Reaction::Restart),
+        "stop" => Ok(Reaction::Stop),
+        _ => Err(fault!(
+            value,
+            "unknown variant `{text}`, expected `restart` or `stop`"
+        )),
+    }
+}
+
+fn word(value: &Placed<Value>) -> Result<u32, Fault> {
+    match value.value {
+        Value::Integer(number) => u32::try_from(number)
+            .map_err(|_| fault!(value, "invalid value: integer `{number}`, expected u32")),
+        _ => Err(unexpected(value, "u32")),
+    }
+}
+
+/// Reads a number from 1 up.
+fn number(value: &Placed<Value>, name: &str, most: u32) -> Result<u32, Fault> {
+    let number = word(value)?;
+    if (1..=most).contains(&number) {
+        return Ok(number);
+    }
+    Err(fault!(
+        value,
+        "{name} is {number}, but a VM has 1 to {most}"
+    ))
+}
+
+fn memory(value: &Placed<Value>) -> Result<u64, Fault> {
+    let bytes = wanted(value, "a size such as \"512M\"", size)?;
     if bytes < MIN_MEMORY {
         Err(fault!(
-            memory,
+            value,
             "memory is {bytes} bytes, but a VM has at least 16M"
         ))
     } else if !bytes.is_multiple_of(MEMORY_UNIT) {
-        Err(fault!(memory, "memory is {bytes} bytes, no multiple of 2M"))
+        Err(fault!(value, "memory is {bytes} bytes, no multiple of 2M"))
     } else {
         Ok(bytes)
     }
 }
 
-fn check_pin(pin: Option<Spanned<Vec<u32>>>, cpus: u32) -> Result<Vec<u32>, Fault> {
-    let Some(pin) = pin else {
-        return Ok(vec![]);
+fn pins(value: &Placed<Value>, cpus: u32) -> Result<Vec<u32>, Fault> {
+    let Value::Array(items) = &value.value else {
+        return Err(unexpected(value, "a list of CPUs"));
     };
-    let listed = pin.get_ref().len();
-    if listed == cpus as usize {
-        Ok(pin.into_inner())
-    } else {
-        Err(fault!(
-            pin,
-            "pin lists {listed} physical CPUs for {cpus} virtual ones"
-        ))
+    let pins = items.iter().map(word).collect::<Result<Vec<_>, _>>()?;
+    if pins.len() != cpus as usize {
+        return Err(fault!(
+            value,
+            "pin lists {} physical CPUs for {cpus} virtual ones",
+            pins.len()
+        ));
     }
+    Ok(pins)
 }
 
 #[cfg(test)]

@@ -93,6 +93,7 @@ primary:
     map_pages __rodata_end, __data_end, x12
     map_pages __emergency_stack_bottom, __emergency_stack_top, x12
     map_pages __boot_stack_bottom, __boot_stack_top, x12
+    map_pages __first_heap_start, __first_heap_end, x12
     map_pages __boot_tables_start, __boot_tables_end, x12
 
     // The identity map: the image's first 2 MiB, executable, until Rust drops it.

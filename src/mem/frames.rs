@@ -111,8 +111,8 @@ impl Frames {
     ///
     /// # Safety
     ///
-    /// `words` points to one `u64` for each frame of `range`, mapped, writable and used by nothing
-    /// else as long as this value lives.
+    /// `words` points to one `u64` for each frame of `range`, all zero, mapped, writable and used
+    /// by nothing else as long as this value lives.
     ///
     /// # Errors
     ///
@@ -131,13 +131,10 @@ impl Frames {
         push(&mut self.managed, range)?;
         self.base = Some(base);
         let count = (range.size() / PAGE_SIZE) as usize;
-        // SAFETY: the caller promises `count` words at `words`, for this value alone. They are
-        // zeroed first, so no word has the bit of an owner. The allocator's blocks are then
-        // naturally aligned to their size by address, and it never leaves the range.
-        unsafe {
-            ptr::write_bytes(words, 0, count);
-            self.heap.add_to_heap(first, first + count * WORD as usize);
-        }
+        // SAFETY: the caller promises `count` words at `words`, for this value alone, of which
+        // none has the bit of an owner. The allocator's blocks are naturally aligned to their
+        // size by address, and it never leaves the range.
+        unsafe { self.heap.add_to_heap(first, first + count * WORD as usize) };
         Ok(())
     }
 
@@ -277,7 +274,13 @@ impl Frames {
 
     /// Returns whether every frame of `range`, which is not empty, belongs to `owner`.
     pub fn is_owned(&self, range: PaRange, owner: Owner) -> bool {
-        range.size() != 0 && pages(range).all(|frame| self.owner(frame) == Some(owner))
+        if !self.managed.iter().any(|ram| ram.contains(range)) || overlap(&self.reserved, range) {
+            return range.size() != 0 && pages(range).all(|frame| self.owner(frame) == Some(owner));
+        }
+        let mut words = pages(range).filter_map(|frame| self.word(frame));
+        // SAFETY: the range is in one that was added, so its words are mapped and initialised,
+        // and only this value writes them.
+        range.size() != 0 && words.all(|word| unsafe { word.read() } == owner.word())
     }
 
     /// Returns how much of the RAM taken in is free, in bytes.

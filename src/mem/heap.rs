@@ -1,9 +1,9 @@
 //! EL2's heap: the buddy allocator under a lock, and page-aligned blocks from it.
 //!
-//! It begins with a small arena in `.bss`, so that the device tree can be read before it is known
-//! what memory there is; start-up code then extends it ([`Heap::extend`]). An allocation that
-//! fails where nothing handles it is a panic, Rust's default; what is made on behalf of a VM after
-//! boot asks first (`try_reserve`, [`Pages::zeroed`]).
+//! It has nothing until start-up code gives it memory ([`Heap::extend`]): first a little behind the
+//! image, so that the device tree can be read before it is known what memory there is, then a part
+//! of RAM. An allocation that fails where nothing handles it is a panic, Rust's default; what is
+//! made on behalf of a VM after boot asks first (`try_reserve`, [`Pages::zeroed`]).
 
 #![expect(unsafe_code, reason = "an allocator hands out memory by pointers")]
 
@@ -15,41 +15,17 @@ use core::sync::atomic::AtomicU64;
 use buddy_system_allocator::Heap as Buddy;
 
 use crate::addr::{PAGE_SIZE, Va};
+use crate::cpu::cache;
 use crate::sync::SpinLock;
 
 /// Orders of the allocator: blocks up to 2 GiB.
 const ORDER: usize = 32;
-/// The size of the arena the heap begins with, in bytes: reading a tree takes four times the tree's
-/// size, and those of real boards have 40 KiB, grow with overlays, or tell of 256 CPUs. Tests make
-/// theirs on a stack.
-const ARENA_SIZE: usize = if cfg!(target_os = "none") {
-    512 << 10
-} else {
-    64 << 10
-};
-
-/// Memory that is the heap's from the beginning; page aligned, so all of it serves for pages.
-#[repr(C, align(4096))]
-pub struct Arena([u8; ARENA_SIZE]);
-
-impl Arena {
-    /// Makes an arena, in `.bss` when it is a static's first value.
-    pub const fn new() -> Self {
-        Self([0; ARENA_SIZE])
-    }
-}
-
-impl Default for Arena {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// The pages that an allocation has to be made of to be zeroed the quick way.
+const PAGE: usize = PAGE_SIZE as usize;
 
 /// A heap that any CPU may use. No interrupt comes while its lock is held: see [`crate::sync`].
 pub struct Heap {
     buddy: SpinLock<Buddy<ORDER>>,
-    /// Given to the allocator when it first has nothing.
-    arena: &'static SpinLock<Arena>,
 }
 
 /// How full a heap is, in bytes.
@@ -61,12 +37,17 @@ pub struct Stats {
     pub total: usize,
 }
 
+impl Default for Heap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Heap {
-    /// Makes a heap that begins with `arena`.
-    pub const fn new(arena: &'static SpinLock<Arena>) -> Self {
+    /// Makes a heap that has nothing.
+    pub const fn new() -> Self {
         Self {
             buddy: SpinLock::new(Buddy::new()),
-            arena,
         }
     }
 
@@ -92,15 +73,7 @@ impl Heap {
     }
 
     fn allocate(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let mut buddy = self.buddy.lock();
-        if let Ok(block) = buddy.alloc(layout) {
-            return Some(block);
-        }
-        let arena = self.arena.claim()?;
-        let start = ptr::from_mut(arena).expose_provenance();
-        // SAFETY: `claim` gives the arena out once, for good, so it is this heap's alone.
-        unsafe { buddy.add_to_heap(start, start + ARENA_SIZE) };
-        buddy.alloc(layout).ok()
+        self.buddy.lock().alloc(layout).ok()
     }
 }
 
@@ -115,6 +88,21 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on to the caller.
+        let block = unsafe { self.alloc(layout) };
+        let is_pages = layout.align() >= PAGE && layout.size().is_multiple_of(PAGE);
+        // SAFETY: the block has this size, and nobody else uses it yet.
+        unsafe {
+            match block.is_null() {
+                true => {}
+                false if is_pages => cache::zero(block, layout.size()),
+                false => block.write_bytes(0, layout.size()),
+            }
+        }
+        block
+    }
+
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if let Some(block) = NonNull::new(block) {
             // SAFETY: the caller promises that the block came from `alloc` with this layout.
@@ -124,11 +112,8 @@ unsafe impl GlobalAlloc for Heap {
 }
 
 #[cfg(target_os = "none")]
-static ARENA: SpinLock<Arena> = SpinLock::new(Arena::new());
-
-#[cfg(target_os = "none")]
 #[global_allocator]
-static HEAP: Heap = Heap::new(&ARENA);
+static HEAP: Heap = Heap::new();
 
 /// Adds memory to EL2's heap.
 ///
@@ -200,8 +185,24 @@ mod tests {
     use alloc::vec::Vec;
     use core::sync::atomic::Ordering::Relaxed;
 
+    /// The size of a test's heap in bytes.
+    const SIZE: usize = 64 << 10;
+
+    #[repr(align(4096))]
+    struct Arena([u8; SIZE]);
+
+    fn give_more(heap: &Heap) {
+        // Full of ones, so that what relies on fresh zeros shows.
+        let more: &'static mut Arena = Box::leak(Box::new(Arena([0xff; SIZE])));
+        let start = Va::new(more.0.as_mut_ptr().expose_provenance() as u64);
+        // SAFETY: leaked, so it is the heap's for good.
+        unsafe { heap.extend(start, SIZE) };
+    }
+
     fn heap() -> Heap {
-        Heap::new(Box::leak(Box::new(SpinLock::new(Arena::new()))))
+        let heap = Heap::new();
+        give_more(&heap);
+        heap
     }
 
     fn layout(size: usize, align: usize) -> Layout {
@@ -219,9 +220,7 @@ mod tests {
 
     /// Takes everything there is, largest blocks first.
     fn drain(heap: &Heap) -> Vec<(NonNull<u8>, Layout)> {
-        let sizes = (0..=ARENA_SIZE.ilog2())
-            .rev()
-            .map(|n| layout(1 << n, 1 << n));
+        let sizes = (0..=SIZE.ilog2()).rev().map(|n| layout(1 << n, 1 << n));
         sizes
             .flat_map(|one| core::iter::from_fn(move || Some((take(heap, one, 1)?, one))))
             .collect()
@@ -235,13 +234,15 @@ mod tests {
     }
 
     #[test]
-    fn the_arena_is_there_at_once_and_whole() {
-        let heap = heap();
+    fn all_that_was_given_is_given_out() {
+        let heap = Heap::new();
         assert_eq!(heap.stats(), Stats { used: 0, total: 0 });
+        assert_eq!(take(&heap, layout(1, 1), 2), None);
+        give_more(&heap);
         let all = drain(&heap);
         let full = Stats {
-            used: ARENA_SIZE,
-            total: ARENA_SIZE,
+            used: SIZE,
+            total: SIZE,
         };
         assert_eq!(heap.stats(), full);
         assert!(all.iter().all(|(_, layout)| layout.size() >= 4096));
@@ -254,16 +255,33 @@ mod tests {
     fn an_extended_heap_gives_out_the_new_memory_too() {
         let heap = heap();
         let one = layout(4096, 4096);
-        let more: &'static mut Arena = Box::leak(Box::new(Arena::new()));
-        let start = Va::new(ptr::from_mut(more).expose_provenance() as u64);
-        // SAFETY: leaked, so it is the heap's for good.
-        unsafe { heap.extend(start, ARENA_SIZE) };
-        let blocks = core::iter::from_fn(|| take(&heap, one, 4)).count();
-        assert_eq!(
-            blocks,
-            2 * ARENA_SIZE / 4096,
-            "the arena joins when it is needed"
-        );
+        let blocks = || core::iter::from_fn(|| take(&heap, one, 4)).count();
+        assert_eq!(blocks(), SIZE / 4096);
+        give_more(&heap);
+        assert_eq!(blocks(), SIZE / 4096);
+    }
+
+    #[test]
+    fn what_is_asked_for_zeroed_is_zero() {
+        let heap = heap();
+        for layout in [
+            layout(4096, 4096),
+            layout(8192, 4096),
+            layout(4096, 8),
+            layout(24, 8),
+            layout(4100, 4096),
+        ] {
+            // SAFETY: the layout has a size, and the block that size.
+            let block = unsafe {
+                let block = heap.alloc_zeroed(layout);
+                assert!(!block.is_null());
+                core::slice::from_raw_parts_mut(block, layout.size())
+            };
+            assert!(block.iter().all(|&byte| byte == 0), "{layout:?}");
+            block.fill(0xff);
+            // SAFETY: allocated with this layout, and not used any more.
+            unsafe { heap.dealloc(block.as_mut_ptr(), layout) };
+        }
     }
 
     #[test]

@@ -262,7 +262,11 @@ pub fn enter_regime(regime: Regime) -> Result<(), TableError> {
 pub fn map_device(registers: PaRange) -> Result<Mmio, TableError> {
     let (pages, offset) = whole_pages(registers)?;
     let at = with(|map| {
-        let at = map.next_device;
+        let at = match pages.size() {
+            0..BLOCK => map.next_device,
+            // The same place within a block on both sides, so that blocks can be used.
+            _ => congruent(map.next_device, pages.start())?,
+        };
         let attributes = map.attributes(MemoryKind::Device, Access::ReadWrite);
         map.map(at, pages, attributes)?;
         // A hole after each device, so that running off its end faults.
@@ -282,8 +286,7 @@ pub fn map_device(registers: PaRange) -> Result<Mmio, TableError> {
 pub fn map_boot_data(data: PaRange) -> Result<&'static [u8], TableError> {
     let (pages, offset) = whole_pages(data)?;
     let at = with(|map| {
-        // The same place within a block on both sides, so that blocks can be used.
-        let at = after(map.next_boot_data, pages.start().as_u64() % BLOCK)?;
+        let at = congruent(map.next_boot_data, pages.start())?;
         let attributes = map.attributes(MemoryKind::Normal, Access::ReadOnly);
         map.map(at, pages, attributes)?;
         map.next_boot_data = after(at, pages.size() + BLOCK)?.align_down(BLOCK);
@@ -335,7 +338,7 @@ fn add_to_heap(part: PaRange, offset: u64) -> Result<(), TableError> {
 }
 
 /// Maps the words of the frame table for the frames of `ram`, whole blocks, with memory from the
-/// heap, and returns the first.
+/// heap, and returns the first. They are zero.
 ///
 /// # Errors
 ///
@@ -436,6 +439,11 @@ fn to_pa_in(map: &Map, pointer: *const u8) -> Result<Pa, TableError> {
     map.owned
         .to_pa(Va::new(pointer as u64))
         .ok_or(TableError::OutOfRange)
+}
+
+/// Returns the first address from `va` up that has the place within a block that `pa` has.
+fn congruent(va: Va, pa: Pa) -> Result<Va, TableError> {
+    after(va, pa.as_u64().wrapping_sub(va.as_u64()) % BLOCK)
 }
 
 fn after(va: Va, bytes: u64) -> Result<Va, TableError> {

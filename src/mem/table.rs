@@ -328,10 +328,17 @@ impl<A: InputAddress> Tree<A> {
         let (mut rest, mut to) = (span, to.as_u64());
         while rest.start < rest.end {
             let size = rest.largest_leaf(to, largest);
-            let slot = self.make_slot(tables, rest.start, size.level())?;
-            slot.write(tables, Entry::leaf(size, Pa::new(to), attributes));
-            rest.start += size.bytes();
-            to += size.bytes();
+            let mut slot = self.make_slot(tables, rest.start, size.level())?;
+            // As many side by side as the table has room for.
+            while rest.start < rest.end
+                && slot.index < ENTRIES
+                && rest.largest_leaf(to, largest) == size
+            {
+                slot.write(tables, Entry::leaf(size, Pa::new(to), attributes));
+                slot.index += 1;
+                rest.start += size.bytes();
+                to += size.bytes();
+            }
         }
         Ok(())
     }

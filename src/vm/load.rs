@@ -10,6 +10,7 @@ use super::fdt::{self, GuestDescription, merge};
 use super::image::{Kernel, Layout, Piece, Source};
 use super::memory::{GuestMemory, Unreachable};
 use crate::board::fdt::{CheckedTree, check};
+use crate::cpu::cache;
 use crate::error::Refusal;
 use crate::refuse;
 
@@ -87,17 +88,18 @@ impl<'a> Plan<'a> {
         self.kernel.unpack(&self.pieces, |offset, part| {
             let at = kernel.start.checked_add(offset);
             let at = at.ok_or_else(|| unreachable(Unreachable::NotRam))?;
-            memory.write(at, part).map_err(unreachable)
+            memory.load(at, part).map_err(unreachable)
         })?;
         if let Some(place) = self.layout.ramdisk {
             memory
-                .write(place.start, self.ramdisk)
+                .load(place.start, self.ramdisk)
                 .map_err(unreachable)?;
         }
         memory
-            .write(self.layout.tree.start, &self.tree)
+            .load(self.layout.tree.start, &self.tree)
             .map_err(unreachable)?;
-        memory.clean().map_err(unreachable)
+        cache::invalidate_instructions();
+        Ok(())
     }
 }
 

@@ -74,6 +74,24 @@ impl GuestMemory {
     ///
     /// [`Unreachable`].
     pub fn write(&self, at: Ipa, bytes: &[u8]) -> Result<(), Unreachable> {
+        self.write_then(at, bytes, |_, _| {})
+    }
+
+    /// Writes `bytes` to RAM, and on to the point of coherency: see [`GuestMemory::zero`].
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`].
+    pub fn load(&self, at: Ipa, bytes: &[u8]) -> Result<(), Unreachable> {
+        self.write_then(at, bytes, cache::clean_invalidate)
+    }
+
+    fn write_then(
+        &self,
+        at: Ipa,
+        bytes: &[u8],
+        then: fn(*const u8, usize),
+    ) -> Result<(), Unreachable> {
         let range = self
             .range(at, bytes.len() as u64)
             .ok_or(Unreachable::NotRam)?;
@@ -83,6 +101,7 @@ impl GuestMemory {
             // SAFETY: the window shows `size` bytes of a guest's memory, to which there are no
             // references; `now` is EL2's own memory and no longer than that.
             unsafe { window.copy_from_nonoverlapping(now.as_ptr(), now.len()) }
+            then(window, now.len());
             rest = later;
         })
     }
@@ -120,7 +139,8 @@ impl GuestMemory {
         })
     }
 
-    /// Zeroes all RAM. The VM does not run.
+    /// Zeroes all RAM, to the point of coherency, so that a guest whose caches are off reads zeroes,
+    /// and drops all cached instructions. The VM does not run.
     ///
     /// # Errors
     ///
@@ -128,8 +148,10 @@ impl GuestMemory {
     pub fn zero(&self) -> Result<(), Unreachable> {
         self.each_window(self.all(), |window, size| {
             // SAFETY: the window shows whole pages of the guest's RAM, and the VM does not run.
-            unsafe { cache::zero(window, size) }
-        })
+            unsafe { cache::zero_memory(window, size) }
+        })?;
+        cache::invalidate_instructions();
+        Ok(())
     }
 
     /// Cleans all RAM to the point of coherency, so that a guest whose caches are off reads what
@@ -258,20 +280,32 @@ mod tests {
     fn zeroing_and_cleaning_cover_exactly_the_ram() {
         let memory = memory();
         memory.zero().unwrap();
+        assert_eq!(cleaned(), 6 * MIB);
+        let zeroes = fake::with(|cpu| cpu.ram.iter().filter(|&&byte| byte == 0).count());
+        assert_eq!(zeroes as u64, 6 * MIB);
         memory.clean().unwrap();
-        fake::with(|cpu| {
-            let zeroes = cpu.ram.iter().filter(|&&byte| byte == 0).count();
-            assert_eq!(zeroes as u64, 6 * MIB);
-            let cleaned: u64 = cpu
-                .log
-                .iter()
-                .map(|event| match event {
-                    Event::Clean(_, size) => *size,
-                    _ => 0,
-                })
-                .sum();
-            assert_eq!(cleaned, 6 * MIB);
-            assert_eq!(cpu.log.last(), Some(&Event::InvalidateInstructions));
+        assert_eq!(cleaned(), 6 * MIB);
+    }
+
+    #[test]
+    fn what_is_loaded_is_cleaned_and_no_more() {
+        let memory = memory();
+        let at = Ipa::new((1 << 30) + 4 * MIB - 3);
+        memory.load(at, b"abcdefg").unwrap();
+        assert_eq!(fake::with(|cpu| core::mem::take(&mut cpu.log)).len(), 2);
+        memory.write(at, b"hijklmn").unwrap();
+        assert_eq!(fake::with(|cpu| cpu.log.len()), 0);
+    }
+
+    /// Returns how many bytes were cleaned since the last time, before the instructions were
+    /// dropped.
+    fn cleaned() -> u64 {
+        let mut log = fake::with(|cpu| core::mem::take(&mut cpu.log));
+        assert_eq!(log.pop(), Some(Event::InvalidateInstructions));
+        let sizes = log.into_iter().map(|event| match event {
+            Event::Clean(_, size) => size,
+            _ => 0,
         });
+        sizes.sum()
     }
 }

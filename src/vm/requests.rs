@@ -43,9 +43,24 @@ impl Vm {
 
     #[inline(never)]
     fn ring_all(&self, kicks: Kicks) {
+        self.ring_each(kicks, |cpu| self.host.nudge(cpu));
+    }
+
+    /// Tells the CPUs of these vCPUs, at least one, that there is something for them. Returns
+    /// whether one of them is this CPU: no interrupt was sent for that one, so that the caller has
+    /// to see to it that its turn ends.
+    #[inline(always)]
+    pub(super) fn kick_or_end_turn(&self, kicks: Kicks) -> bool {
+        let mut ends = false;
+        self.ring_each(kicks, |cpu| ends |= self.host.nudge_other(cpu));
+        ends
+    }
+
+    #[inline(always)]
+    fn ring_each(&self, kicks: Kicks, mut notify: impl FnMut(usize)) {
         for index in kicks.iter() {
             if let Some(bell) = self.bells.get(index) {
-                self.host.nudge(bell.press());
+                notify(bell.press());
             }
         }
     }

@@ -49,10 +49,12 @@ fn list(text: &str) -> Option<Vec<u32>> {
         if first > last {
             return None;
         }
-        cpus.extend(first..=last);
+        for cpu in first..=last {
+            if let Err(place) = cpus.binary_search(&cpu) {
+                cpus.insert(place, cpu);
+            }
+        }
     }
-    cpus.sort_unstable();
-    cpus.dedup();
     Some(cpus)
 }
 

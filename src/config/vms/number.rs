@@ -1,62 +1,25 @@
 //! Numbers that may be written as text: sizes with a unit, offsets in hexadecimal.
 
-use core::fmt;
+use alloc::format;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
+use crate::config::toml::{Fault, Placed, Value};
 
-/// A size in bytes: 16777216, "16M", "1G", "512K".
-#[derive(Clone, Copy)]
-pub(super) struct Size(pub(super) u64);
-
-/// An offset in bytes: 524288, 0x80000, "0x80000".
-#[derive(Clone, Copy)]
-pub(super) struct Offset(pub(super) u64);
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(Number {
-                expected: "a size such as \"512M\"",
-                parse: size,
-            })
-            .map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Offset {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(Number {
-                expected: "an offset such as \"0x80000\"",
-                parse: offset,
-            })
-            .map(Self)
-    }
-}
-
-struct Number {
-    expected: &'static str,
+/// Returns a value that is a number or a text that `parse` knows; `expected` is what it should be.
+pub(super) fn wanted(
+    value: &Placed<Value>,
+    expected: &str,
     parse: fn(&str) -> Option<u64>,
-}
-
-impl Visitor<'_> for Number {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expected)
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<u64, E> {
-        number
-            .try_into()
-            .map_err(|_| E::custom(format_args!("{number} is not {}", self.expected)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
-        (self.parse)(text)
-            .ok_or_else(|| E::custom(format_args!("{text:?} is not {}", self.expected)))
-    }
+) -> Result<u64, Fault> {
+    let (found, shown) = match &value.value {
+        Value::Integer(number) => (u64::try_from(*number).ok(), format!("{number}")),
+        Value::Text(text) => (parse(text), format!("{text:?}")),
+        other => {
+            let found = other.describe();
+            let what = format!("invalid type: {found}, expected {expected}");
+            return Err(Fault::new(value.at, what));
+        }
+    };
+    found.ok_or_else(|| Fault::new(value.at, format!("{shown} is not {expected}")))
 }
 
 /// Reads a size: digits, and a unit or none.
@@ -69,7 +32,8 @@ pub(in crate::config) fn size(text: &str) -> Option<u64> {
     decimal(digits)?.checked_mul(1 << shift)
 }
 
-fn offset(text: &str) -> Option<u64> {
+/// Reads an offset: digits, or hexadecimal ones after `0x`.
+pub(super) fn offset(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) if !digits.starts_with('+') => u64::from_str_radix(digits, 16).ok(),
         Some(_) => None,

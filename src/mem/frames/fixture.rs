@@ -25,8 +25,8 @@ impl Ram {
         // SAFETY: the layout has a size.
         let words = unsafe { alloc(WORDS) }.cast::<u64>();
         assert!(!words.is_null());
-        // SAFETY: the words were just allocated. Ones show what relies on fresh zeros.
-        unsafe { words.write_bytes(0xff, WORDS.size() / 8) };
+        // SAFETY: the words were just allocated.
+        unsafe { words.write_bytes(0, WORDS.size() / 8) };
         let start = (words.addr() as u64 % TABLE_ALIGN) / WORD * PAGE_SIZE;
         Self { words, start }
     }

@@ -85,16 +85,17 @@ impl Elf {
             let Some(header) = Header::read(header) else {
                 continue;
             };
-            program.segments.push(header.segment(size)?);
+            let segment = header.segment(size)?;
+            let place = (program.segments).partition_point(|other| other.start <= segment.start);
+            program.segments.insert(place, segment);
             entry = entry.or(header.physical(program.entry));
         }
         program.entry = entry.unwrap_or(program.entry);
         program.finish()
     }
 
-    /// Sorts the segments and checks them against each other.
-    fn finish(mut self) -> Result<Self, Refusal> {
-        self.segments.sort_by_key(|segment| segment.start);
+    /// Checks the segments against each other.
+    fn finish(self) -> Result<Self, Refusal> {
         if let Some([one, other]) = self
             .segments
             .array_windows()
