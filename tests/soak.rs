@@ -46,7 +46,8 @@ fn start_stress(run: &mut Run, name: &str) {
          echo stress''ed $?) 2>&1 | sed 's/.*/| &;/' &",
         minutes()
     );
-    vms::ask(run, name, &line, "dispatching hogs");
+    // sed holds each line back until there is another: this is the first of two.
+    vms::ask(run, name, &line, "setting to a");
 }
 
 /// Returns what one VM did, or what is wrong with it.
