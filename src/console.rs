@@ -7,12 +7,13 @@ use crate::{
     debugger::commands as debugger,
     dev::power::Last,
     log::{self, print},
+    mem::heap,
     vm::{Vm, input, psci::Power, stats::NAMES},
 };
 use alloc::{sync::Arc, vec::Vec};
 
 const HELP: &str = "\
-  vms              the VMs, their vCPUs and memory
+  vms              the VMs, their vCPUs and memory; what memory is left
   stats            exits by reason and time run, per vCPU
   log              the hypervisor's latest messages
   console NAME     brings a VM to the front: its input and output
@@ -116,14 +117,26 @@ fn vms() {
             .filter(|s| s.power() == Power::On)
             .count();
         print(format_args!(
-            "{}{:<16} {} of {} vCPUs on, {} MiB\n",
+            "{}{:<16} {} of {} vCPUs on, {} MiB, VMID {}, on CPUs",
             if is_front { "* " } else { "  " },
             vm.name,
             on,
             vm.switches.len(),
-            vm.memory.size() >> 20
+            vm.memory.size() >> 20,
+            vm.vttbr() >> 48
         ));
+        for cpu in (0..vm.switches.len()).filter_map(|index| vm.home(index)) {
+            print(format_args!(" {cpu}"));
+        }
+        print(format_args!("\n"));
     }
+    let heap = heap::stats();
+    print(format_args!(
+        "free: {} KiB for VMs; heap: {} of {} bytes used\n",
+        guests::free_bytes() >> 10,
+        heap.used,
+        heap.total
+    ));
 }
 
 fn stats() {

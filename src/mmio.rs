@@ -153,6 +153,54 @@ impl Mmio {
     }
 }
 
+/// A window whose size is known when the driver is compiled, so that an access to a register of
+/// known offset is checked by then and costs one instruction.
+#[derive(Debug)]
+pub struct Fixed<const SIZE: usize> {
+    base: *mut u8,
+}
+
+// SAFETY: as for [`Mmio`].
+unsafe impl<const SIZE: usize> Send for Fixed<SIZE> {}
+
+impl<const SIZE: usize> Fixed<SIZE> {
+    /// Takes the first `SIZE` bytes of a window, or returns `None` when it is smaller.
+    pub fn new(window: &Mmio) -> Option<Self> {
+        (window.size >= SIZE).then_some(Self { base: window.base })
+    }
+
+    /// Returns it as a window like any other, for what is not done often.
+    #[inline(always)]
+    pub const fn window(&self) -> Mmio {
+        Mmio {
+            base: self.base,
+            size: SIZE,
+        }
+    }
+
+    /// Does [`Mmio::read32`].
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[inline(always)]
+    #[track_caller]
+    pub fn read32(&self, offset: usize) -> u32 {
+        self.window().read32(offset)
+    }
+
+    /// Does [`Mmio::write32`].
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[inline(always)]
+    #[track_caller]
+    pub fn write32(&self, offset: usize, value: u32) {
+        self.window().write32(offset, value);
+    }
+}
+
 /// Stops a driver that asked for what is not there; out of line, so that an access is short.
 #[cold]
 #[inline(never)]
@@ -232,6 +280,22 @@ mod tests {
     #[should_panic(expected = "no register of 4 bytes")]
     fn an_offset_that_wraps_is_refused() {
         Bench::new(16).window().read32(usize::MAX - 3);
+    }
+
+    #[test]
+    fn a_fixed_window_needs_its_size() {
+        let mut bench = Bench::new(16);
+        assert!(Fixed::<24>::new(&bench.window()).is_none());
+        let fixed = Fixed::<8>::new(&bench.window()).unwrap();
+        fixed.write32(4, 7);
+        assert_eq!((fixed.read32(4), bench.window().read32(4)), (7, 7));
+        assert_eq!(fixed.window().size(), 8);
+    }
+
+    #[test]
+    #[should_panic(expected = "no register of 4 bytes at 0x8")]
+    fn past_the_end_of_a_fixed_window_is_refused() {
+        Fixed::<8>::new(&Bench::new(16).window()).unwrap().read32(8);
     }
 
     #[test]

@@ -13,8 +13,11 @@ pub mod cpu;
 pub struct Share {
     /// Whether it has something to do.
     pub runnable: bool,
-    /// How much of the CPU it is given in proportion, from 1 to [`MAX_WEIGHT`].
-    weight: u32,
+    /// The count at which it will have something to do by itself, [`NEVER`] for none. Of one that
+    /// is runnable it says nothing.
+    pub deadline: u64,
+    /// How much of the CPU it is given in proportion, as its part of [`UNIT`] for each count.
+    rate: u64,
     /// How long it ran, in weighted counts.
     used: u64,
 }
@@ -23,42 +26,73 @@ pub struct Share {
 pub const MAX_WEIGHT: u32 = 1024;
 /// The weight of a vCPU of which nothing else is said.
 pub const DEFAULT_WEIGHT: u32 = 64;
+/// The deadline of who waits for others.
+pub const NEVER: u64 = u64::MAX;
+/// What is added for a count to one with [`MAX_WEIGHT`]; the others' are added more.
+const UNIT: u64 = 1 << 20;
 
 impl Share {
     /// Makes the share of a vCPU that has nothing to do yet. The weight is cut to what is allowed.
     pub fn new(weight: u32) -> Self {
         Self {
             runnable: false,
-            weight: weight.clamp(1, MAX_WEIGHT),
+            deadline: NEVER,
+            rate: UNIT * u64::from(MAX_WEIGHT) / u64::from(weight.clamp(1, MAX_WEIGHT)),
             used: 0,
         }
     }
 
     /// Adds time it ran, in counts.
     pub fn charge(&mut self, counts: u64) {
-        let scaled = u128::from(counts) * u128::from(MAX_WEIGHT) / u128::from(self.weight);
+        let scaled = u128::from(counts) * u128::from(self.rate) / u128::from(UNIT);
         self.used = self.used.saturating_add(scaled as u64);
     }
 }
 
-/// Lets a vCPU run from now on.
-pub fn wake(shares: &mut [Share], who: usize) {
-    let least = shares.iter().filter(|s| s.runnable).map(|s| s.used).min();
-    if let Some(share) = shares.get_mut(who)
-        && !share.runnable
-    {
-        share.runnable = true;
-        share.used = share.used.max(least.unwrap_or(0));
+/// Lets a vCPU run from now on; returns whether it could not before.
+pub fn wake(shares: &mut [Share], who: usize) -> bool {
+    if shares.get(who).is_none_or(|share| share.runnable) {
+        return false;
     }
+    let least = shares.iter().filter(|s| s.runnable).map(|s| s.used).min();
+    let share = &mut shares[who];
+    share.runnable = true;
+    share.used = share.used.max(least.unwrap_or(0));
+    true
+}
+
+/// Who runs next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Choice {
+    /// Its number.
+    pub who: usize,
+    /// Whether others could run too.
+    pub contended: bool,
 }
 
 /// Returns who runs next: the one that had the least, and of equals the first after `last`.
-pub fn pick(shares: &[Share], last: usize) -> Option<usize> {
-    let count = shares.len();
-    (1..=count)
-        .map(|step| (last + step) % count)
-        .filter(|&n| shares[n].runnable)
-        .min_by_key(|&n| shares[n].used)
+pub fn pick(shares: &[Share], last: usize) -> Option<Choice> {
+    let (before, after) = shares.split_at(shares.len().min(last.saturating_add(1)));
+    let split = before.len();
+    let in_turn = (split..).zip(after).chain((0..).zip(before));
+    let mut best: Option<(usize, u64)> = None;
+    let mut runnable = 0;
+    for (n, share) in in_turn.filter(|(_, share)| share.runnable) {
+        runnable += 1;
+        if best.is_none_or(|(_, least)| share.used < least) {
+            best = Some((n, share.used));
+        }
+    }
+    best.map(|(who, _)| Choice {
+        who,
+        contended: runnable > 1,
+    })
+}
+
+/// Returns the first deadline of those that are not runnable; [`NEVER`] for none.
+pub fn first_deadline(shares: &[Share]) -> u64 {
+    let waiting = shares.iter().filter(|share| !share.runnable);
+    waiting.map(|share| share.deadline).min().unwrap_or(NEVER)
 }
 
 #[cfg(test)]
@@ -70,7 +104,7 @@ mod tests {
 
     fn runnable(weights: &[u32]) -> Vec<Share> {
         let mut shares: Vec<_> = weights.iter().map(|&w| Share::new(w)).collect();
-        (0..weights.len()).for_each(|n| wake(&mut shares, n));
+        (0..weights.len()).for_each(|n| assert!(wake(&mut shares, n)));
         shares
     }
 
@@ -79,7 +113,7 @@ mod tests {
         let mut got = alloc::vec![0; shares.len()];
         let mut last = 0;
         for _ in 0..rounds {
-            let Some(next) = pick(shares, last) else {
+            let Some(Choice { who: next, .. }) = pick(shares, last) else {
                 break;
             };
             shares[next].charge(SLICE);
@@ -93,11 +127,8 @@ mod tests {
     fn equals_take_turns() {
         let mut shares = runnable(&[64, 64, 64]);
         assert_eq!(run(&mut shares, 300), [100, 100, 100]);
-        assert_eq!(
-            pick(&shares, 0),
-            Some(1),
-            "the next one, not the same again"
-        );
+        let next = pick(&shares, 0).map(|choice| choice.who);
+        assert_eq!(next, Some(1), "the next one, not the same again");
     }
 
     #[test]
@@ -131,7 +162,7 @@ mod tests {
             if round % 3 == 2 {
                 wake(&mut shares, 1);
             }
-            let next = pick(&shares, last).unwrap();
+            let next = pick(&shares, last).unwrap().who;
             shares[next].charge(SLICE);
             got[next] += 1;
             last = next;
@@ -143,6 +174,46 @@ mod tests {
     fn nobody_runnable_is_nobody() {
         assert_eq!(pick(&[], 0), None);
         assert_eq!(pick(&[Share::new(1)], 7), None);
-        assert_eq!(pick(&runnable(&[0]), 99), Some(0), "any last will do");
+        let one = Choice {
+            who: 0,
+            contended: false,
+        };
+        assert_eq!(pick(&runnable(&[0]), 99), Some(one), "any last will do");
+    }
+
+    #[test]
+    fn two_that_could_run_are_said_to() {
+        let mut shares = runnable(&[64, 64, 64]);
+        assert!(pick(&shares, 0).unwrap().contended);
+        shares[1].runnable = false;
+        assert!(pick(&shares, 0).unwrap().contended);
+        shares[0].runnable = false;
+        assert!(!pick(&shares, 0).unwrap().contended);
+    }
+
+    #[test]
+    fn who_runs_is_not_waited_for() {
+        let mut shares = runnable(&[64, 64, 64]);
+        assert_eq!(first_deadline(&shares), NEVER);
+        shares[0].deadline = 3;
+        shares[1].deadline = 7;
+        shares[1].runnable = false;
+        shares[2].runnable = false;
+        assert_eq!(first_deadline(&shares), 7);
+        assert!(wake(&mut shares, 1) && !wake(&mut shares, 1));
+        assert_eq!(first_deadline(&shares), NEVER);
+        assert!(!wake(&mut shares, 9), "nobody");
+    }
+
+    #[test]
+    fn weights_hold_for_turns_of_any_length() {
+        let mut shares = [Share::new(1), Share::new(1024), Share::new(3)];
+        shares.iter_mut().for_each(|share| share.charge(1 << 43));
+        let used = shares.map(|share| share.used);
+        assert_eq!(used[..2], [1 << 53, 1 << 43]);
+        assert_eq!(used[2] >> 32, (1u64 << 53) / 3 >> 32);
+        shares[0].charge(u64::MAX);
+        shares[0].charge(u64::MAX);
+        assert_eq!(shares[0].used, u64::MAX, "it ends there");
     }
 }

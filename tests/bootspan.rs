@@ -23,9 +23,6 @@ const BOOTARGS: &str = "console=ttyAMA0 quiet nokaslr";
 const MEMORY: u64 = 256 << 20;
 /// The end of the span: nothing before it waits for time.
 const LAST: &str = "evm: Initialising EVM extended attributes:";
-/// How much more the kernel may execute as a guest.
-const BUDGET: f64 = 1.03;
-
 fn kernel() -> PathBuf {
     support::cached("Image")
 }
@@ -97,22 +94,26 @@ fn span(mut run: Run) -> u64 {
     before - 1000 * since
 }
 
-fn costs_little(cpu: &str) {
+/// Holds the kernel to executing `most` times as many instructions as a guest, with its start, as
+/// natively. It sees other CPU features, and so may even execute fewer.
+fn costs_little(cpu: &str, most: f64) {
     let guest = span(hosted(cpu));
     let (run, _tree) = bare(cpu);
     let native = span(run);
     let ratio = guest as f64 / native as f64;
-    println!("{cpu}: {guest} instructions as a guest, {native} natively, ratio {ratio:.4}");
+    println!(
+        "{cpu}: {guest} instructions as a guest, {native} natively, ratio {ratio:.4}, at most {most}"
+    );
     assert!(native > 100_000_000, "{native} instructions are no boot");
-    assert!(ratio <= BUDGET, "{cpu}: {guest} / {native} = {ratio:.4}");
+    assert!(ratio <= most, "{cpu}: {guest} / {native} = {ratio:.4}");
 }
 
 #[test]
 fn on_max() {
-    costs_little("max");
+    costs_little("max", 1.002);
 }
 
 #[test]
 fn on_cortex_a72() {
-    costs_little("cortex-a72,cntfrq=1000000000");
+    costs_little("cortex-a72,cntfrq=1000000000", 1.015);
 }

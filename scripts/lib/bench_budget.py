@@ -7,6 +7,21 @@ from project import ROOT, write_whole
 FILE = ROOT / "tests" / "budgets.json"
 # What a number may grow by before it is too much: compilers move an instruction or two.
 TOLERANCE = 1.02
+# What an operation may cost at most on any machine, whatever the record says, and what is aimed at.
+LIMITS = {
+    "psci_version_hvc": (85, 55),
+    "sysreg_r_id_aa64pfr0": (95, 60),
+    "sysreg_w_actlr": (95, 60),
+    "sysreg_w_oslar": (95, 60),
+    "sysreg_w_dcisw": (95, 60),
+    "mmio_r_gicd_typer": (150, 90),
+    "mmio_w_gicd_icenabler1": (220, 140),
+    "mmio_r_uart_fr": (150, 90),
+    "sgi_self": (350, 220),
+    "timer_busy_latency": (320, 200),
+    "timer_wfi_latency_2ms": (360, 220),
+    "ipi_pingpong_wfi": (1000, 600),
+}
 
 
 def load():
@@ -37,6 +52,18 @@ def exceeded(measured, recorded):
                     lines.append(f"{name}: no {kind} was counted; is there a C compiler?")
                 elif now[kind] > before[kind] * TOLERANCE:
                     lines.append(f"{name}: {now[kind]:g} {kind}, recorded {before[kind]:g}")
+    return lines
+
+
+def above_limits(measured):
+    """Returns a line for each operation that costs more than it may at most."""
+    rows = measured["rows"]
+    lines = []
+    for name, (most, _) in LIMITS.items():
+        if name not in rows:
+            lines.append(f"{name} was not measured")
+        elif rows[name]["instructions"] > most:
+            lines.append(f"{name}: {rows[name]['instructions']:g} instructions, {most} at most")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Builds the bench guest and runs it: under the hypervisor, or on the bare machine."""
+"""Builds the bench guest and runs it under the hypervisor."""
 
 import re
 import shutil
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import cpio
 import host
+from build import target_dir
 from elf import Elf
 from project import ROOT, TARGET, Failure, shown, write_whole
 
-PEERS = ("native",)
 GIGAHERTZ = 1_000_000_000
 PLUGIN = ROOT / "scripts" / "lib" / "bench_traffic.c"
 KINDS = ("EL2", "MRS", "MSR", "ISB", "DSB", "DMB", "TLBI", "atomic")
@@ -21,7 +21,7 @@ BOOT = re.compile(r"BOOT made (\d+) arrived (\d+)")
 READY = re.compile(r"ready to make VMs at count (\d+)")
 # QEMU's counter runs at 1 GHz on these by itself; others are told.
 FAST_COUNTERS = ("max",)
-DEADLINE = 120
+DEADLINE = 600
 # SHF_ALLOC of a section's flags.
 ALLOCATED = 2
 
@@ -49,8 +49,8 @@ def hypervisor(machine, elf):
     """Runs everything there is under the hypervisor and returns the numbers."""
     silent = lambda what, change=False: None  # noqa: E731
     host.qemu(silent)
-    elf = Path(elf) if elf else _build("entresol")
-    guest = _flat(_build("bench", "guests"))
+    elf = Path(elf) if elf else build("entresol")
+    guest = guest_image()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
         boot = _Boot(machine, Path(folder), elf, guest)
         rows, _ = boot.run(cpus=2, vcpus=2, memory=256)
@@ -69,13 +69,9 @@ def hypervisor(machine, elf):
     }
 
 
-def peer(_name, machine):
-    """Runs the guest on the bare machine, at EL1, and returns the numbers."""
-    guest = _flat(_build("bench", "guests"))
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
-        image = Path(folder) / "guest"
-        write_whole(image, guest)
-        return {"rows": _rows(_output(machine.command(2, "-kernel", str(image), el2=False)), None)[0]}
+def guest_image():
+    """Builds the guest; returns its flat image."""
+    return Elf(build("bench", "guests")).image()
 
 
 class _Boot:
@@ -99,7 +95,7 @@ class _Boot:
         if self.plugin:
             command += ["-plugin", f"{self.plugin},out={traffic}"]
         log = _output(command)
-        return _rows(log, traffic.read_text().splitlines() if self.plugin else None)
+        return rows_of(log, traffic.read_text().splitlines() if self.plugin else None)
 
 
 def _output(command):
@@ -113,8 +109,12 @@ def _output(command):
     return done.stdout
 
 
-def _rows(log, traffic):
-    """Returns the rows of a guest's output with EL2's instructions by kind beside them."""
+def rows_of(log, traffic, noise=0.0):
+    """Returns the rows of a guest's output with EL2's instructions by kind beside them.
+
+    The rows that prove the unit may be off by `noise` instructions, where a peer's
+    own clock interrupts the guest.
+    """
     rows = {}
     found = list(ROW.finditer(log))
     if traffic is not None and len(traffic) != len(found):
@@ -128,7 +128,7 @@ def _rows(log, traffic):
         if traffic is not None:
             rows[name].update(zip(KINDS, map(int, traffic[number].split())))
     for name, proof in (("check_empty", 0.0), ("check_10nops", 10.0)):
-        if rows.pop(name, {}).get("instructions") != proof:
+        if not 0 <= rows.pop(name, {}).get("instructions", -1) - proof <= noise:
             raise Failure(f"{name} isn't {proof}: a tick is no instruction here")
     boot, ready = BOOT.search(log), READY.search(log)
     return rows, (int(boot[1]), int(boot[2]), int(ready[1]) if ready else None)
@@ -144,15 +144,12 @@ def _plugin(folder):
     return plugin
 
 
-def _build(binary, package="entresol"):
-    command = ["cargo", "build", "--quiet", "--release", "--target", TARGET, "--package", package, "--bin", binary, "--target-dir", "target"]
+def build(binary, package="entresol"):
+    """Builds a program for the bare target; returns its ELF file."""
+    command = ["cargo", "build", "--quiet", "--release", "--target", TARGET, "--package", package, "--bin", binary, "--target-dir", str(target_dir())]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise Failure(f"cargo could not build {binary}; its messages are above")
-    return ROOT / "target" / TARGET / "release" / binary
-
-
-def _flat(elf):
-    return Elf(elf).image()
+    return target_dir() / TARGET / "release" / binary
 
 
 def _sections(elf):

@@ -1,6 +1,7 @@
 /*
  * A QEMU plugin that counts by kind the instructions EL2 executes between a guest's `hint #0x60`
- * and `hint #0x61`: one line of numbers for each pair, to the file named by out=.
+ * and `hint #0x61`. `hint #0x62` writes the fewest since the last one, as a line of numbers, to the
+ * file named by out=: what happens but now and then, such as a slice's end, is in none of several.
  *
  * EL2 is what runs at addresses from 2^39 up: the guest that is counted maps nothing there.
  * QEMU's interface is declared by hand, because distributions ship no header of it.
@@ -28,11 +29,11 @@ extern void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, vo
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 2;
 
-enum kind { OTHER, MRS, MSR, ISB, DSB, DMB, TLBI, ATOMIC, KINDS, START, STOP };
+enum kind { OTHER, MRS, MSR, ISB, DSB, DMB, TLBI, ATOMIC, KINDS, START, STOP, WRITE };
 static const uint64_t EL2_FROM = 1ull << 39;
 static FILE *out;
 static int api, counting;
-static unsigned long counts[KINDS];
+static unsigned long counts[KINDS], fewest[KINDS], least = -1ul;
 
 static enum kind kind_of(uint32_t w)
 {
@@ -58,16 +59,22 @@ static void executed(unsigned cpu, void *data)
     } else if (kind == START) {
         memset(counts, 0, sizeof counts);
         counting = 1;
-    } else {
+    } else if (kind == STOP) {
         unsigned long all = 0;
         counting = 0;
         for (int k = 0; k < KINDS; k++)
             all += counts[k];
-        fprintf(out, "%lu", all);
+        if (all < least) {
+            least = all;
+            memcpy(fewest, counts, sizeof fewest);
+        }
+    } else if (least != -1ul) {
+        fprintf(out, "%lu", least);
         for (int k = MRS; k < KINDS; k++)
-            fprintf(out, " %lu", counts[k]);
+            fprintf(out, " %lu", fewest[k]);
         fputc('\n', out);
         fflush(out);
+        least = -1;
     }
 }
 
@@ -97,6 +104,8 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             kind = START;
         else if (word == 0xd5032c3f)
             kind = STOP;
+        else if (word == 0xd5032c5f)
+            kind = WRITE;
         else
             continue;
         qemu_plugin_register_vcpu_insn_exec_cb(insn, executed, 0, (void *)kind);

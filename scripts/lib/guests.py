@@ -1,4 +1,4 @@
-"""Fetches guests' software: Debian's kernels and busybox, for arm64 and armhf, and U-Boot.
+"""Fetches guests' software: Debian's kernels and busybox, for arm64 and armhf, U-Boot, and stress-ng.
 
 Everything lands in the cache folder. apt runs with a configuration of its own,
 so the machine's package lists and architectures stay as they are; it checks
@@ -29,18 +29,48 @@ FIRMWARE = "u-boot.bin"
 # The same for AArch32.
 KERNEL_32 = "zImage"
 RAMDISK_32 = "initrd-armhf.cpio.gz"
+# The ramdisk for arm64 with stress-ng in it.
+RAMDISK_STRESS = "initrd-stress.cpio.gz"
 # What a vms.toml may name without having it beside itself.
-NAMES = (KERNEL, RAMDISK, FIRMWARE, KERNEL_32, RAMDISK_32)
+NAMES = (KERNEL, RAMDISK, FIRMWARE, KERNEL_32, RAMDISK_32, RAMDISK_STRESS)
 
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # The newer kernel first; the release's own where backports has none.
 SUITES = ("bookworm-backports", "bookworm")
-# Of each architecture, by its role in the record, the package; a kernel's is a meta package.
-ARCHITECTURES = {
-    "arm64": {"kernel": "linux-image-cloud-arm64", "busybox": "busybox-static", "firmware": "u-boot-qemu"},
-    "armhf": {"kernel-armhf": "linux-image-armmp-lpae", "busybox-armhf": "busybox-static"},
+# stress-ng's program, and of each package the libraries that the loader wants for it.
+STRESS = {
+    "stress-ng": ("stress-ng",),
+    "libapparmor1": ("libapparmor.so.1",),
+    "libbsd0": ("libbsd.so.0",),
+    "libc6": ("ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libpthread.so.0"),
+    "libcrypt1": ("libcrypt.so.1",),
+    "libdrm2": ("libdrm.so.2",),
+    "libegl1": ("libEGL.so.1",),
+    "libexpat1": ("libexpat.so.1",),
+    "libffi8": ("libffi.so.8",),
+    "libgbm1": ("libgbm.so.1",),
+    "libgles2": ("libGLESv2.so.2",),
+    "libglvnd0": ("libGLdispatch.so.0",),
+    "libjpeg62-turbo": ("libjpeg.so.62",),
+    "libjudydebian1": ("libJudy.so.1",),
+    "libkmod2": ("libkmod.so.2",),
+    "liblzma5": ("liblzma.so.5",),
+    "libmd0": ("libmd.so.0",),
+    "libsctp1": ("libsctp.so.1",),
+    "libssl3": ("libcrypto.so.3",),
+    "libwayland-server0": ("libwayland-server.so.0",),
+    "libxxhash0": ("libxxhash.so.0",),
+    "libzstd1": ("libzstd.so.1",),
+    "zlib1g": ("libz.so.1",),
 }
+# What is fetched together: of an architecture, by its role in the record, the package; a kernel's is
+# a meta package.
+GROUPS = (
+    ("arm64", {"kernel": "linux-image-cloud-arm64", "busybox": "busybox-static", "firmware": "u-boot-qemu"}),
+    ("armhf", {"kernel-armhf": "linux-image-armmp-lpae", "busybox-armhf": "busybox-static"}),
+    ("arm64", {name: name for name in STRESS}),
+)
 # The kernel for all machines, which has the device trees of boards.
 BOARDS_KERNEL_META = "linux-image-arm64"
 RECORD = "guests.json"
@@ -56,13 +86,13 @@ def make_present(quiet=False):
     with open(cache / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         record = _read_record(cache)
-        for architecture, packages in ARCHITECTURES.items():
+        for architecture, packages in GROUPS:
             if not _packages_present(cache, record, packages):
                 record["packages"].update(_download(cache, architecture, packages))
                 _write_record(cache, record)
         for name, build in (
                 (KERNEL, _build_kernel), (RAMDISK, _build_ramdisk), (FIRMWARE, _build_firmware),
-                (KERNEL_32, _build_kernel_32), (RAMDISK_32, _build_ramdisk_32)):
+                (KERNEL_32, _build_kernel_32), (RAMDISK_32, _build_ramdisk_32), (RAMDISK_STRESS, _build_ramdisk_stress)):
             _bring_up_to_date(cache, record, name, build)
     if not quiet:
         for package in record["packages"].values():
@@ -197,7 +227,7 @@ class Apt:
 
 
 def unpack(deb, prefix, suffix=""):
-    """Returns the bytes of the first file in the package whose path starts and ends so."""
+    """Returns the bytes of the first file in the package whose path starts so (or as one of a tuple) and ends so."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as unpacker:
         with tarfile.open(fileobj=unpacker.stdout, mode="r|") as members:
             for member in members:
@@ -240,6 +270,9 @@ def _inputs(record, name):
     recipe = hashlib.sha256(INIT.read_bytes() + Path(__file__).read_bytes()).hexdigest()
     if name == RAMDISK_32:
         return f"{record['packages']['busybox-armhf']['file']} {recipe}"
+    if name == RAMDISK_STRESS:
+        files = (record["packages"][role]["file"] for role in ("busybox", "kernel", *STRESS))
+        return f"{' '.join(files)} {recipe}"
     return f"{record['packages']['busybox']['file']} {record['packages']['kernel']['file']} {recipe}"
 
 
@@ -289,7 +322,19 @@ def _build_ramdisk_32(cache, record):
     return _ramdisk(cache, record, "busybox-armhf", ())
 
 
-def _ramdisk(cache, record, role, modules):
+def _build_ramdisk_stress(cache, record):
+    more = {}
+    for package, names in STRESS.items():
+        deb = cache / "debs" / record["packages"][package]["file"]
+        for name in names:
+            # A library's file has its name and more digits.
+            folders = ("usr/bin/", "lib/aarch64-linux-gnu/", "usr/lib/aarch64-linux-gnu/")
+            data = unpack(deb, tuple(folder + name for folder in folders))
+            more[f"{'bin' if name == package else 'lib'}/{name}"] = data
+    return _ramdisk(cache, record, "busybox", MODULES, more)
+
+
+def _ramdisk(cache, record, role, modules, more=None):
     busybox = unpack(cache / "debs" / record["packages"][role]["file"], "bin/busybox")
     archive = cpio.Archive()
     for folder in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "etc", "root", "lib", "lib/modules"):
@@ -300,6 +345,8 @@ def _ramdisk(cache, record, role, modules):
     archive.character_device("dev/console", 5, 1)
     for name in modules:
         archive.file(f"lib/modules/{name}.ko", _module(cache, record, name))
+    for name, data in (more or {}).items():
+        archive.file(name, data, 0o755)
     archive.file("init", INIT.read_bytes(), 0o755)
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:

@@ -163,9 +163,9 @@ fn start_gicv2(
         interface: Interface::V2(gic),
         virtual_interface: Some(virtual_interface),
         cpus: cpus
-            .map(|(n, &affinity)| PhysicalCpu {
-                affinity,
-                gic: PrivatePart::V2(AtomicU8::new(if n == 0 { own.bits() } else { 0 })),
+            .map(|(n, &affinity)| {
+                let target = if n == 0 { own.bits() } else { 0 };
+                PhysicalCpu::new(affinity, PrivatePart::V2(AtomicU8::new(target)))
             })
             .collect(),
     })
@@ -204,10 +204,8 @@ fn start_gicv3(
         .iter()
         .map(|&affinity| {
             let redistributor = redistributor(&regions, affinity, interrupts)?;
-            Ok(PhysicalCpu {
-                affinity,
-                gic: PrivatePart::V3(SpinLock::new(redistributor)),
-            })
+            let part = PrivatePart::V3(SpinLock::new(redistributor));
+            Ok(PhysicalCpu::new(affinity, part))
         })
         .collect::<Result<Vec<_>, Refusal>>()?;
     v3::init_cpu_interface()?;

@@ -150,6 +150,11 @@ pub fn running() -> Vec<Arc<Vm>> {
     with(|guests| Ok(guests.running.iter().map(|r| r.vm.clone()).collect())).unwrap_or_default()
 }
 
+/// Returns how much of the machine's RAM no VM has, in bytes.
+pub fn free_bytes() -> u64 {
+    with(|guests| Ok(guests.frames.free_bytes())).unwrap_or_default()
+}
+
 /// Returns the VM of this name, if it runs.
 pub fn named(name: &str) -> Option<Arc<Vm>> {
     running().into_iter().find(|vm| vm.name == name)

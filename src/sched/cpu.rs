@@ -6,7 +6,7 @@
 #[cfg(feature = "selftest")]
 pub mod remake;
 
-use super::{Share, pick, wake};
+use super::{Choice, NEVER, Share, first_deadline, pick, wake};
 use crate::{
     cpu::{barrier, local, timer, tlb},
     dev::gic::{CpuInterface, Interface, Taken},
@@ -67,6 +67,10 @@ pub struct Cpu {
     resident: Option<usize>,
     last: usize,
     slice: u64,
+    /// Somebody called, and not all of what was wanted has been done.
+    is_called: bool,
+    /// The first deadline of those that wait.
+    alarm: u64,
     /// How many requests to stand still were seen.
     halts: usize,
     /// The count at which the turn before ended, or the sleep since.
@@ -83,6 +87,8 @@ impl Cpu {
             shares: Vec::new(),
             resident: None,
             last: 0,
+            is_called: true,
+            alarm: NEVER,
             halts: 0,
             slice: (host.frequency / SLICES_PER_SECOND).max(1),
             left: timer::count(),
@@ -92,41 +98,59 @@ impl Cpu {
     /// Runs guests until something concerns others too.
     pub fn run(&mut self) -> Event {
         loop {
-            self.admit();
-            self.answer_rings();
-            self.wake_by_timers();
-            if let Some(vm) = self.dismiss() {
-                return Event::Left(vm);
-            }
-            if let Some(vm) = self.park() {
-                return Event::Halted(vm);
-            }
-            if let Some((vcpu, cpu)) = self.let_go() {
-                return Event::Moved(vcpu, cpu);
+            self.is_called |= self.host.cpus[local::this().index].attention.take();
+            if self.is_called
+                && let Some(event) = self.answer()
+            {
+                return event;
             }
             if let Some(command) = input::take_command() {
                 return Event::Command(command);
             }
             #[cfg(feature = "selftest")]
             self.remake();
+            let now = timer::count();
+            if now >= self.alarm {
+                self.wake_by_timers(now);
+            }
             match pick(&self.shares, self.last) {
-                Some(next) => self.take_turn(next),
+                Some(choice) => self.take_turn(choice, now),
                 None => self.idle(),
             }
         }
     }
 
+    /// Looks who wants what, until nothing is left or something concerns others too.
+    #[inline(never)]
+    fn answer(&mut self) -> Option<Event> {
+        self.admit();
+        self.answer_rings();
+        if let Some(vm) = self.dismiss() {
+            return Some(Event::Left(vm));
+        }
+        if let Some(vm) = self.park() {
+            return Some(Event::Halted(vm));
+        }
+        if let Some((vcpu, cpu)) = self.let_go() {
+            return Some(Event::Moved(vcpu, cpu));
+        }
+        self.is_called = false;
+        None
+    }
+
     /// Takes new vCPUs into care.
     fn admit(&mut self) {
+        let known = self.vcpus.len();
         for vcpu in self.inbox.0.lock().drain(..) {
             vcpu.vm().set_home(vcpu.index(), local::this().index);
             self.shares.push(Share::new(vcpu.vm().weight));
             self.vcpus.push(vcpu);
-            // Whatever was rung for it before it had a home.
-            let newest = self.vcpus.len() - 1;
-            look_up(&mut self.vcpus, &mut self.shares, newest, false);
             // One for this vCPU may be among those seen.
             self.halts = usize::MAX;
+        }
+        // Whatever was rung for them before they had a home.
+        for newest in known..self.vcpus.len() {
+            self.look_up(newest);
         }
     }
 
@@ -134,8 +158,7 @@ impl Cpu {
     fn answer_rings(&mut self) {
         for n in 0..self.vcpus.len() {
             if self.vcpus[n].vm().take_ring(self.vcpus[n].index()) {
-                let resident = self.resident == Some(n);
-                look_up(&mut self.vcpus, &mut self.shares, n, resident);
+                self.look_up(n);
             }
         }
     }
@@ -151,6 +174,7 @@ impl Cpu {
             // Those that stand still leave as all do.
             for parked in vm.unpark(None) {
                 self.inbox.send(parked.vcpu);
+                self.host.cpus[local::this().index].attention.call();
             }
             if vm.lose_vcpu() {
                 return Some(vm);
@@ -193,20 +217,23 @@ impl Cpu {
             self.put();
         }
         self.resident = self.resident.map(|r| if r > n { r - 1 } else { r });
+        self.last -= usize::from(self.last > n);
         self.shares.remove(n);
+        self.alarm = first_deadline(&self.shares);
         let mut vcpu = self.vcpus.remove(n);
         vcpu.evict_debug();
+        vcpu.end_wait(timer::count());
         vcpu
     }
 
     /// Runs a vCPU for a slice or until it has nothing to do.
-    fn take_turn(&mut self, n: usize) {
+    fn take_turn(&mut self, choice: Choice, start: u64) {
+        let n = choice.who;
         self.make_resident(n);
-        self.last = n;
-        let start = timer::count();
         self.note_choice(n, start);
         let due = debug::settle(&mut self.vcpus, n, start);
-        self.set_alarm(Some(start.saturating_add(self.slice)), due);
+        let end = choice.contended.then(|| start.saturating_add(self.slice));
+        set_alarm(due.into_iter().chain(end).fold(self.alarm, u64::min));
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
         let el2 = start.wrapping_sub(self.left);
@@ -225,15 +252,16 @@ impl Cpu {
         }
     }
 
-    /// Counts from whom time is stolen: all that could run but the one that does.
+    /// Counts from whom time is stolen: who ran until now and still could.
     fn note_choice(&mut self, chosen: usize, now: u64) {
-        for (n, (vcpu, share)) in self.vcpus.iter_mut().zip(&self.shares).enumerate() {
-            if n == chosen {
-                vcpu.end_wait(now);
-            } else if share.runnable {
-                vcpu.pass_over(now);
-            }
+        let before = core::mem::replace(&mut self.last, chosen);
+        if before != chosen
+            && let Some(share) = self.shares.get(before)
+            && share.runnable
+        {
+            self.vcpus[before].pass_over(now);
         }
+        self.vcpus[chosen].end_wait(now);
     }
 
     fn crash(&self, n: usize, reason: &str) {
@@ -277,51 +305,63 @@ impl Cpu {
     }
 
     fn put(&mut self) {
-        if let Some(vcpu) = self.resident.take().and_then(|n| self.vcpus.get_mut(n)) {
-            vcpu.put();
+        let Some(n) = self.resident.take() else {
+            return;
+        };
+        let (Some(vcpu), Some(share)) = (self.vcpus.get_mut(n), self.shares.get_mut(n)) else {
+            return;
+        };
+        vcpu.put();
+        // Its timers are off from now on. If it waits for them, EL2 has to.
+        if !share.runnable && is_on(vcpu) {
+            share.deadline = vcpu.deadline().unwrap_or(NEVER);
+            self.alarm = self.alarm.min(share.deadline);
         }
     }
 
-    /// Sets EL2's timer to the end of the slice, if others want to run, or to when the timer of
-    /// one that waits elsewhere than on the CPU will want it, or to `due`, whichever is first.
-    fn set_alarm(&self, slice_end: Option<u64>, due: Option<u64>) {
-        let others = self.shares.iter().filter(|share| share.runnable).count() > 1;
-        let end = slice_end.filter(|_| others);
-        let deadline = self.next_deadline();
-        match deadline.into_iter().chain(end).chain(due).min() {
-            Some(when) => timer::start(when),
-            None => timer::stop(),
+    /// Lets a vCPU run from now on.
+    fn wake(&mut self, n: usize, now: u64) {
+        if !wake(&mut self.shares, n) {
+            return;
         }
-    }
-
-    /// Returns when the first timer of a waiting vCPU that is not resident will want it.
-    fn next_deadline(&self) -> Option<u64> {
-        self.waiting()
-            .filter_map(|n| self.vcpus[n].deadline())
-            .min()
-    }
-
-    fn waiting(&self) -> impl Iterator<Item = usize> {
-        (0..self.vcpus.len()).filter(|&n| self.resident != Some(n) && !self.shares[n].runnable)
+        self.vcpus[n].pass_over(now);
+        let deadline = core::mem::replace(&mut self.shares[n].deadline, NEVER);
+        if deadline == self.alarm {
+            self.alarm = first_deadline(&self.shares);
+        }
     }
 
     /// Wakes the vCPUs whose timers want them by now. Their interrupts come by themselves once
     /// they are loaded.
-    fn wake_by_timers(&mut self) {
-        let now = timer::count();
-        let due: Vec<_> = self
-            .waiting()
-            .filter(|&n| is_on(&self.vcpus[n]))
-            .filter(|&n| self.vcpus[n].deadline().is_some_and(|when| when <= now))
-            .collect();
-        for n in due {
-            wake(&mut self.shares, n);
+    #[inline(never)]
+    fn wake_by_timers(&mut self, now: u64) {
+        for n in 0..self.shares.len() {
+            if self.shares[n].deadline <= now {
+                self.wake(n, now);
+            }
         }
+        self.alarm = first_deadline(&self.shares);
+    }
+
+    /// Lets a vCPU see what others did: it may have been turned on, or has an interrupt.
+    fn look_up(&mut self, n: usize) {
+        let vcpu = &mut self.vcpus[n];
+        let vm = vcpu.vm().clone();
+        if let Some(start) = vm.switches.get(vcpu.index()).and_then(|s| s.arrive()) {
+            vcpu.start_at(start);
+        } else if !is_on(vcpu) {
+            return;
+        } else if self.resident == Some(n) {
+            vcpu.sync_interrupts();
+        }
+        self.wake(n, timer::count());
     }
 
     /// Sleeps until there is something to do.
     fn idle(&mut self) {
-        self.set_alarm(None, None);
+        set_alarm(self.alarm);
+        // The interrupts it sends are on their way.
+        barrier::isb();
         barrier::dsb_sy();
         barrier::wfi();
         self.left = timer::count();
@@ -337,7 +377,7 @@ impl Cpu {
             let intid = gic.highest_pending();
             if intid == known.virtual_timer || intid == known.physical_timer {
                 match self.resident {
-                    Some(n) if is_on(&self.vcpus[n]) => wake(&mut self.shares, n),
+                    Some(n) if is_on(&self.vcpus[n]) => self.wake(n, self.left),
                     // Nobody's: a timer that was left on.
                     _ => end_interrupt(gic, gic.acknowledge()),
                 }
@@ -384,17 +424,10 @@ fn is_on(vcpu: &Vcpu) -> bool {
     switch.is_some_and(|switch| switch.power() == crate::vm::psci::Power::On)
 }
 
-/// Lets a vCPU see what others did: it may have been turned on, or has an interrupt.
-fn look_up(vcpus: &mut [Box<Vcpu>], shares: &mut [Share], n: usize, resident: bool) {
-    let vcpu = &mut vcpus[n];
-    let vm = vcpu.vm().clone();
-    if let Some(start) = vm.switches.get(vcpu.index()).and_then(|s| s.arrive()) {
-        vcpu.start_at(start);
-        wake(shares, n);
-    } else if is_on(vcpu) {
-        if resident {
-            vcpu.sync_interrupts();
-        }
-        wake(shares, n);
+/// Sets EL2's timer; [`NEVER`] stops it.
+fn set_alarm(when: u64) {
+    match when {
+        NEVER => timer::stop(),
+        when => timer::start(when),
     }
 }

@@ -36,7 +36,8 @@ impl Doorbell {
         }
     }
 
-    /// Notes that the vCPU should look up, and returns the CPU to be interrupted.
+    /// Notes that the vCPU should look up, and returns the CPU to be called and interrupted.
+    #[inline(always)]
     pub fn press(&self) -> usize {
         // Release: what there is to see is written before. A swap and no store: of two who ring at
         // once the later one passes on what the earlier one wrote.
@@ -51,7 +52,13 @@ impl Doorbell {
         fence(Ordering::SeqCst);
     }
 
+    /// Returns the CPU that has the vCPU in its care.
+    pub fn home(&self) -> usize {
+        self.home.load(Ordering::Relaxed)
+    }
+
     /// Returns whether somebody rang since the last call.
+    #[inline(always)]
     pub fn take(&self) -> bool {
         self.rung.load(Ordering::Relaxed) && self.rung.swap(false, Ordering::Acquire)
     }
@@ -70,9 +77,49 @@ impl Doorbell {
     }
 }
 
+/// Whether somebody rang for one of the vCPUs in a CPU's care, or wants something of that CPU itself:
+/// until then it need not ask each of its vCPUs.
+pub struct Attention(AtomicBool);
+
+impl Default for Attention {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Attention {
+    /// Makes that of a CPU which nobody wants anything of.
+    pub fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Asks for it, after the bell was pressed. The CPU has then to be interrupted, if it is another.
+    #[inline(always)]
+    pub fn call(&self) {
+        // Release and a swap, for the reasons that `Doorbell::press` has.
+        self.0.swap(true, Ordering::AcqRel);
+    }
+
+    /// Returns whether somebody called since the last time.
+    #[inline(always)]
+    pub fn take(&self) -> bool {
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Acquire)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_answered_once() {
+        let attention = Attention::new();
+        assert!(!attention.take());
+        attention.call();
+        attention.call();
+        assert!(attention.take());
+        assert!(!attention.take());
+    }
 
     #[test]
     fn a_ring_is_answered_once() {

@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
 use super::{
-    gic::{Here, lists::MemoryLists},
+    gic::{Here, Kicks, lists::MemoryLists},
     input,
     vcpu::Vcpu,
 };
@@ -93,6 +93,13 @@ fn write_distributor_v2(
     let here = &mut Here::new(vcpu.index, &mut lists);
     let kicks = vcpu.vm.gic.lock().dist_v2_write(here, offset, size, value);
     vcpu.vm.kick(kicks);
+}
+
+/// Writes a GICv2's GICD_SGIR; returns who is to be told.
+#[inline(always)]
+pub(super) fn write_sgir(vcpu: &Vcpu, mut lists: MemoryLists, value: u64) -> Kicks {
+    let here = &mut Here::new(vcpu.index, &mut lists);
+    vcpu.vm.gic.lock().sgir(here, value as u32)
 }
 
 #[inline(never)]

@@ -30,13 +30,33 @@ pub(super) extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
     let esr = Esr(esr);
     vcpu.count(Reason::Call);
     // HVC with an immediate other than 0 is reserved (DEN 0028, 2.9): the call does not exist.
-    if esr.immediate() == 0
-        && let Some(answer) = smccc::immediate(vcpu.frame.read(0) as u32)
-    {
-        vcpu.frame.write(0, answer);
-        return Next::resume(&mut vcpu.frame);
+    if esr.immediate() == 0 {
+        let function = vcpu.frame.read(0) as u32;
+        if let Some(answer) = smccc::immediate(function) {
+            vcpu.frame.write(0, answer);
+            return Next::resume(&mut vcpu.frame);
+        }
+        if smccc::is_branch_workaround(function) {
+            return work_around(vcpu, function);
+        }
     }
     call(vcpu, esr)
+}
+
+/// Answers a call for what guests on some cores ask for at each change of context.
+#[inline(never)]
+fn work_around(vcpu: &mut Vcpu, function: u32) -> Next {
+    let answer = match smccc::work_around(function, vcpu.vm.workarounds) {
+        Action::Return(value) => value,
+        _ => {
+            if let Some(firmware) = vcpu.vm.host.firmware {
+                firmware.work_around(function);
+            }
+            0
+        }
+    };
+    vcpu.frame.write(0, answer);
+    Next::resume(&mut vcpu.frame)
 }
 
 // SAFETY: no other symbol has this name.
@@ -175,10 +195,22 @@ fn uncommon(vcpu: &mut Vcpu, esr: Esr) -> Next {
                 return wait(vcpu);
             }
         }
-        class::INSTRUCTION_ABORT => return blame(vcpu, esr, GuestError::ExternalAbort),
+        class::INSTRUCTION_ABORT => return unfetched(vcpu, esr),
         _ => return rare(vcpu, esr),
     }
     Next::resume(&mut vcpu.frame)
+}
+
+/// Answers that nothing is where the guest fetches from: with an abort, unless it fetches the first
+/// instruction of that abort's handler. Then abort would follow abort, without end.
+#[cold]
+fn unfetched(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    let error = if !esr.is_walk() && vcpu.is_at_own_vector() {
+        GuestError::Stop("nothing is where its exception vectors should be")
+    } else {
+        GuestError::ExternalAbort
+    };
+    blame(vcpu, esr, error)
 }
 
 #[inline(never)]

@@ -11,10 +11,10 @@ use super::{
     exits::guest_synchronous,
     fault,
     fdt::{GuestGic, GuestMap},
-    gic::Gic,
+    gic::{Gic, Here, Kicks},
     stats::Reason,
     traps::hcr,
-    vcpu::Vcpu,
+    vcpu::{Exit, Vcpu},
 };
 use crate::{
     cpu::switch::Next,
@@ -83,8 +83,34 @@ pub(super) extern "C" fn guest_system_register(vcpu: &mut Vcpu, esr: u64) -> Nex
 
 #[inline(never)]
 fn send_sgi(vcpu: &mut Vcpu, esr: Esr, value: u64) -> Next {
-    vcpu.with_gic(|gic, here| gic.sgi1r(here, value));
-    resume_at_next(vcpu, esr, Reason::Register)
+    let mut here = Here::new(vcpu.index, &mut vcpu.lists.system);
+    let Some(kicks) = vcpu.vm.gic.lock().sgi1r_at_once(&mut here, value) else {
+        return guest_synchronous(vcpu, esr.0);
+    };
+    if kicks.is_empty() {
+        return resume_at_next(vcpu, esr, Reason::Register);
+    }
+    if !vcpu.sysregs_mut().skip_ordinary() {
+        skip_unusual(vcpu, esr);
+    }
+    vcpu.count(Reason::Register);
+    wake_others(vcpu, kicks)
+}
+
+#[cold]
+#[inline(never)]
+fn skip_unusual(vcpu: &mut Vcpu, esr: Esr) {
+    vcpu.skip(esr);
+}
+
+/// Goes on after an SGI for other vCPUs: with the CPU's next turn, if one of those is in its care.
+#[inline(never)]
+fn wake_others(vcpu: &mut Vcpu, kicks: Kicks) -> Next {
+    if vcpu.vm.kick_or_end_turn(kicks) {
+        vcpu.leave(Exit::Interrupted)
+    } else {
+        Next::resume(&mut vcpu.frame)
+    }
 }
 
 /// Answers a data abort, with x19 to x29 as for [`guest_system_register`].
@@ -104,8 +130,11 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
     let registers = &vcpu.vm.registers;
     let gicd_offset = at.wrapping_sub(registers.gicd);
     let value = if esr & WRITE != 0 {
-        if gicd_offset >> 7 == GICD_ICENABLERS || gicd_offset == GICD_SGIR {
+        if gicd_offset >> 7 == GICD_ICENABLERS {
             return write_distributor(vcpu, Esr(esr), gicd_offset as u32);
+        }
+        if gicd_offset == GICD_SGIR {
+            return write_sgir(vcpu, Esr(esr));
         }
         return guest_synchronous(vcpu, esr);
     } else if gicd_offset == 4 {
@@ -119,8 +148,25 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
     resume_at_next(vcpu, Esr(esr), Reason::Device)
 }
 
-/// Does a store to GICD_ICENABLER<n>, by which interrupts are masked while they are handled, or to
-/// GICD_SGIR, by which GICv2's SGIs are sent and which GICv3 reserves.
+/// Does a store to GICD_SGIR, by which GICv2's SGIs are sent and which GICv3 reserves.
+#[inline(never)]
+fn write_sgir(vcpu: &mut Vcpu, esr: Esr) -> Next {
+    let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8);
+    let kicks = match vcpu.lists.memory {
+        Some(lists) => bus::write_sgir(vcpu, lists, value),
+        None => Kicks::NONE,
+    };
+    if kicks.is_empty() {
+        return resume_at_next(vcpu, esr, Reason::Device);
+    }
+    if !vcpu.sysregs_mut().skip_ordinary() {
+        skip_unusual(vcpu, esr);
+    }
+    vcpu.count(Reason::Device);
+    wake_others(vcpu, kicks)
+}
+
+/// Does a store to GICD_ICENABLER<n>, by which interrupts are masked while they are handled.
 #[inline(never)]
 fn write_distributor(vcpu: &mut Vcpu, esr: Esr, offset: u32) -> Next {
     let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8) & 0xffff_ffff;

@@ -14,7 +14,7 @@ use crate::{
         smccc::Firmware,
     },
     isa::{affinity::Affinity, encoding::Encoding, features::IdRegs, speculation::Workarounds},
-    sync::SpinLock,
+    sync::{SpinLock, doorbell::Attention},
 };
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -89,6 +89,22 @@ pub struct PhysicalCpu {
     pub affinity: Affinity,
     /// Its part of the interrupt controller.
     pub gic: PrivatePart,
+    /// Whether something is wanted of it, whatever the interrupt says that brings the news.
+    pub attention: Attention,
+    /// The same as `affinity`, for GICv3's software interrupts.
+    target: v3::Target,
+}
+
+impl PhysicalCpu {
+    /// Describes a CPU by its name and its part of the interrupt controller.
+    pub fn new(affinity: Affinity, gic: PrivatePart) -> Self {
+        Self {
+            affinity,
+            gic,
+            attention: Attention::new(),
+            target: v3::Target::new(affinity),
+        }
+    }
 }
 
 /// What other CPUs need to know of a CPU's part of the interrupt controller.
@@ -205,16 +221,30 @@ impl Host {
         self.signal(cpu, NUDGE);
     }
 
+    /// Does the same, but that the CPU this runs on gets no interrupt: it looks at the end of the
+    /// turn. Returns whether it is this one.
+    #[inline(always)]
+    pub(super) fn nudge_other(&self, cpu: usize) -> bool {
+        let is_here = cpu == local::this().index;
+        if !is_here {
+            self.nudge(cpu);
+        } else if let Some(cpu) = self.cpus.get(cpu) {
+            cpu.attention.call();
+        }
+        is_here
+    }
+
     #[inline(always)]
     fn signal(&self, cpu: usize, sgi: u32) {
         let Some(cpu) = self.cpus.get(cpu) else {
             return;
         };
-        match (&cpu.gic, self.gic) {
-            (PrivatePart::V2(target), Interface::V2(gic)) => {
+        cpu.attention.call();
+        match (self.gic, &cpu.gic) {
+            (Interface::V2(gic), PrivatePart::V2(target)) => {
                 gic.send_sgi(sgi, v2::Target::from_bits(target.load(Ordering::Acquire)));
             }
-            _ => v3::send_sgi(sgi, cpu.affinity),
+            _ => v3::send_sgi(sgi, cpu.target),
         }
     }
 

@@ -100,6 +100,14 @@ impl Vcpu {
         regs.set_pc(vector);
     }
 
+    /// Returns whether the guest is at the start of the vector that an exception there would bring it
+    /// to: nothing would have changed. Aborts of AArch32 go on as they come.
+    pub(super) fn is_at_own_vector(&self) -> bool {
+        let regs = self.sysregs();
+        let vector = regs.read(SysReg::VBAR_EL1) & !0x7ff | 0x200;
+        regs.pstate() & pstate::MODE == pstate::EL1H && regs.pc() == vector
+    }
+
     /// Returns PSTATE on entry to EL1: interrupts masked, flags kept, the rest as SCTLR_EL1 says.
     fn entry_pstate(&self, old: u64, sctlr: u64) -> u64 {
         const SPAN: u32 = 23;

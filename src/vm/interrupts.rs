@@ -48,15 +48,27 @@ fn take_by<L: CpuInterface + ListRegisters>(vcpu: &mut Vcpu, lists: L) -> Next {
 /// Takes another CPU's word that a vCPU here has an interrupt. If it can only be this one, it is
 /// done at once: an IPI between vCPUs that have a CPU each costs no turn of the run loop.
 #[inline(never)]
-fn take_nudge<I: CpuInterface>(vcpu: &mut Vcpu, interface: I, taken: Taken) -> Next {
-    interface.priority_drop(taken);
-    interface.deactivate(taken);
+fn take_nudge<L: CpuInterface + ListRegisters>(
+    vcpu: &mut Vcpu,
+    mut lists: L,
+    taken: Taken,
+) -> Next {
+    lists.priority_drop(taken);
+    lists.deactivate(taken);
     if vcpu.shares_cpu {
         return vcpu.leave(Exit::Interrupted);
     }
-    if vcpu.vm.take_ring(vcpu.index) {
-        vcpu.sync_interrupts();
+    if !vcpu.vm.take_ring(vcpu.index)
+        || (vcpu.vm.gic.lock()).sync_at_once(&mut Here::new(vcpu.index, &mut lists))
+    {
+        return Next::resume(&mut vcpu.frame);
     }
+    look_up(vcpu)
+}
+
+#[inline(never)]
+fn look_up(vcpu: &mut Vcpu) -> Next {
+    vcpu.sync_interrupts();
     Next::resume(&mut vcpu.frame)
 }
 

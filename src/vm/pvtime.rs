@@ -34,9 +34,25 @@ const STOLEN: u64 = 8;
 /// The stolen time of a VM's vCPUs.
 pub struct StolenTime {
     memory: GuestMemory,
-    /// Nanoseconds, by vCPU; the guest's memory is only ever written.
-    stolen: Box<[AtomicU64]>,
+    /// By vCPU; the guest's memory is only ever written.
+    stolen: Box<[Stolen]>,
+    /// How fast the counter counts, in Hz.
+    frequency: u64,
+    /// How many counts are told at a time.
+    step: u64,
 }
+
+/// The stolen time of one vCPU. One CPU at a time writes it.
+#[derive(Default)]
+struct Stolen {
+    counts: AtomicU64,
+    /// From how many counts on the guest is told.
+    due: AtomicU64,
+}
+
+/// Reaching a guest's memory costs more than a switch of vCPUs does, so it is told a millisecond at
+/// a time.
+const STEPS_PER_SECOND: u64 = 1000;
 
 /// Returns how many bytes the structures of so many vCPUs take: a power of two of pages.
 pub const fn size(cpus: u32) -> u64 {
@@ -54,17 +70,19 @@ pub const fn place(cpus: u32) -> IpaRange {
 
 impl StolenTime {
     /// Makes the structures of `cpus` vCPUs in `block`, which is [`size`] bytes and the VM's own,
-    /// where a guest reads them whose caches are off.
+    /// where a guest reads them whose caches are off. `frequency` is the counter's, in Hz.
     ///
     /// # Errors
     ///
     /// [`Unreachable`].
-    pub fn new(cpus: u32, block: PaRange) -> Result<Self, Unreachable> {
+    pub fn new(cpus: u32, block: PaRange, frequency: u64) -> Result<Self, Unreachable> {
         let memory = GuestMemory::new(BASE, Vec::from([block]));
         memory.zero()?;
         Ok(Self {
             memory,
-            stolen: (0..cpus).map(|_| AtomicU64::new(0)).collect(),
+            stolen: (0..cpus).map(|_| Stolen::default()).collect(),
+            frequency,
+            step: frequency.checked_div(STEPS_PER_SECOND).unwrap_or(0),
         })
     }
 
@@ -74,29 +92,36 @@ impl StolenTime {
         Some(at(vcpu, 0).as_u64())
     }
 
-    /// Adds time, in nanoseconds, in which a vCPU could have run and did not. For whoever loads
-    /// the vCPU. The guest is told a millisecond at a time: reaching its memory costs more than a
-    /// switch of vCPUs does.
-    pub fn add(&self, vcpu: usize, ns: u64) {
-        const MILLISECOND: u64 = 1_000_000;
+    /// Adds time, in counts, in which a vCPU could have run and did not. For whoever loads the
+    /// vCPU.
+    pub fn add(&self, vcpu: usize, counts: u64) {
         let Some(stolen) = self.stolen.get(vcpu) else {
             return;
         };
-        let before = stolen.fetch_add(ns, Ordering::Relaxed);
-        let now = before.wrapping_add(ns);
-        if before / MILLISECOND == now / MILLISECOND {
-            return;
+        let before = stolen.counts.load(Ordering::Relaxed);
+        let now = before.saturating_add(counts);
+        stolen.counts.store(now, Ordering::Relaxed);
+        if now >= stolen.due.load(Ordering::Relaxed) {
+            stolen
+                .due
+                .store(now.saturating_add(self.step), Ordering::Relaxed);
+            self.tell(vcpu, now);
         }
+    }
+
+    #[inline(never)]
+    fn tell(&self, vcpu: usize, counts: u64) {
         // The structure is in range: `address` counts the same vCPUs. A guest that reads while
         // this is written sees the time before or after, nothing between.
-        let _ = self.memory.store(at(vcpu, STOLEN), now);
+        let ns = nanoseconds(counts, self.frequency);
+        let _ = self.memory.store(at(vcpu, STOLEN), ns);
     }
 
     /// Returns how much was stolen from a vCPU, in nanoseconds.
     pub fn get(&self, vcpu: usize) -> u64 {
-        self.stolen
-            .get(vcpu)
-            .map_or(0, |stolen| stolen.load(Ordering::Relaxed))
+        let stolen = self.stolen.get(vcpu);
+        let counts = stolen.map_or(0, |stolen| stolen.counts.load(Ordering::Relaxed));
+        nanoseconds(counts, self.frequency)
     }
 }
 
@@ -117,18 +142,19 @@ impl PassedOver {
 }
 
 impl Vcpu {
-    /// Notes that it could run at count `now`, and another was chosen.
+    /// Notes that it could run from count `now` on, and another has the CPU.
+    #[inline(always)]
     pub fn pass_over(&mut self, now: u64) {
         self.passed_over.begin(now);
     }
 
     /// Notes that it was chosen at count `now`: what it waited since it was passed over was
     /// stolen from it.
+    #[inline(always)]
     pub fn end_wait(&mut self, now: u64) {
         let counts = self.passed_over.end(now);
         if counts != 0 {
-            let ns = nanoseconds(counts, self.vm.host.frequency);
-            self.vm.stolen_time.add(self.index, ns);
+            self.vm.stolen_time.add(self.index, counts);
         }
     }
 }
@@ -156,12 +182,13 @@ mod tests {
     use crate::{addr::Pa, cpu::fake};
 
     const BLOCK: u64 = 2 << 20;
+    const GIGAHERTZ: u64 = 1_000_000_000;
 
     fn stolen_time(cpus: u32) -> StolenTime {
         fake::reset();
         fake::with(|cpu| cpu.ram = alloc::vec![0xaa; 4 << 20]);
         let block = PaRange::new(Pa::new(BLOCK), size(cpus)).unwrap();
-        StolenTime::new(cpus, block).unwrap()
+        StolenTime::new(cpus, block, GIGAHERTZ).unwrap()
     }
 
     fn memory(offset: usize, size: usize) -> Vec<u8> {
@@ -180,6 +207,17 @@ mod tests {
         assert_eq!(memory(64, 64), expected);
         assert_eq!(memory(128, 4096 - 128), [0; 4096 - 128]);
         assert_eq!(memory(4096, 1), [0xaa], "past the page");
+    }
+
+    #[test]
+    fn a_guest_is_told_a_millisecond_at_a_time() {
+        let time = stolen_time(1);
+        let told = || u64::from_le_bytes(memory(8, 8).try_into().unwrap());
+        for (more, all) in [(5, 5), (999_999, 5), (0, 5), (1, 1_000_005), (7, 1_000_005)] {
+            time.add(0, more);
+            assert_eq!(told(), all, "after {more}");
+        }
+        assert_eq!(time.get(0), 1_000_012);
     }
 
     #[test]

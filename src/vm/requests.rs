@@ -43,9 +43,24 @@ impl Vm {
 
     #[inline(never)]
     fn ring_all(&self, kicks: Kicks) {
+        self.ring_each(kicks, |cpu| self.host.nudge(cpu));
+    }
+
+    /// Tells the CPUs of these vCPUs, at least one, that there is something for them. Returns
+    /// whether one of them is this CPU: no interrupt was sent for that one, so that the caller has
+    /// to see to it that its turn ends.
+    #[inline(always)]
+    pub(super) fn kick_or_end_turn(&self, kicks: Kicks) -> bool {
+        let mut ends = false;
+        self.ring_each(kicks, |cpu| ends |= self.host.nudge_other(cpu));
+        ends
+    }
+
+    #[inline(always)]
+    fn ring_each(&self, kicks: Kicks, mut notify: impl FnMut(usize)) {
         for index in kicks.iter() {
             if let Some(bell) = self.bells.get(index) {
-                self.host.nudge(bell.press());
+                notify(bell.press());
             }
         }
     }
@@ -62,6 +77,11 @@ impl Vm {
         if let Some(bell) = self.bells.get(index) {
             bell.set_home(cpu);
         }
+    }
+
+    /// Returns the CPU in whose care this vCPU is.
+    pub fn home(&self, index: usize) -> Option<usize> {
+        self.bells.get(index).map(Doorbell::home)
     }
 
     /// Returns whether somebody rang for this vCPU since the last call.

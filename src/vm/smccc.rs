@@ -175,9 +175,9 @@ fn other(function: u32, [first, ..]: [u64; 3], facts: &Facts) -> Action {
     }
     match function {
         smccc::ARCH_FEATURES => Action::Return(arch_features(first as u32, facts)),
-        smccc::ARCH_WORKAROUND_1 => run(function, facts.workarounds.targets),
-        smccc::ARCH_WORKAROUND_2 => run(function, facts.workarounds.stores),
-        smccc::ARCH_WORKAROUND_3 => run(function, facts.workarounds.history),
+        smccc::ARCH_WORKAROUND_1 | smccc::ARCH_WORKAROUND_2 | smccc::ARCH_WORKAROUND_3 => {
+            work_around(function, facts.workarounds)
+        }
         smccc::PV_TIME_FEATURES => Action::Return(time_features(first as u32, facts)),
         smccc::PV_TIME_ST => Action::Return(facts.stolen_time.unwrap_or(NOT_SUPPORTED)),
         smccc::VENDOR_HYP_UID => Action::ReturnAll(uid_words()),
@@ -325,8 +325,23 @@ const fn discover(workaround: Workaround) -> u64 {
     }
 }
 
-/// Answers a call for a workaround.
-const fn run(function: u32, workaround: Workaround) -> Action {
+/// Returns whether a function is a workaround that guests call for again and again.
+#[inline(always)]
+pub const fn is_branch_workaround(function: u32) -> bool {
+    matches!(
+        function,
+        smccc::ARCH_WORKAROUND_1 | smccc::ARCH_WORKAROUND_3
+    )
+}
+
+/// Answers a call for one of the three workarounds: with what it returns, or that it is to be done.
+#[inline(always)]
+pub const fn work_around(function: u32, known: Workarounds) -> Action {
+    let workaround = match function {
+        smccc::ARCH_WORKAROUND_1 => known.targets,
+        smccc::ARCH_WORKAROUND_2 => known.stores,
+        _ => known.history,
+    };
     match workaround {
         Workaround::Unknown => Action::Return(NOT_SUPPORTED),
         Workaround::Effective => Action::WorkAround(function),

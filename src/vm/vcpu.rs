@@ -197,6 +197,9 @@ impl Vcpu {
             (SysReg::CNTV_CTL_EL0, GUEST_VIRTUAL_TIMER),
             (SysReg::CNTP_CTL_EL0, GUEST_PHYSICAL_TIMER),
         ] {
+            if gic.are_silent(self.index, 1 << intid) {
+                continue;
+            }
             if self.regs.read(control) & timer::ALL != timer::FIRES {
                 // It only takes back; nobody is to be told.
                 let _ = on_lists!(self.lists, lists => {

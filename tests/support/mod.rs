@@ -18,6 +18,7 @@ mod bundle;
 mod image;
 mod qemu;
 mod scratch;
+pub mod vms;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

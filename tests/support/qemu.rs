@@ -307,6 +307,25 @@ impl Run {
         self.seen = end;
     }
 
+    /// Waits until everything printed so far is enough for `is_enough`.
+    ///
+    /// # Panics
+    ///
+    /// Panics with the log if the deadline passes or QEMU ends before.
+    pub fn wait_until(&self, what: &str, deadline: Duration, is_enough: impl Fn(&str) -> bool) {
+        let found = self.serial.wait_until(Instant::now() + deadline, |text| {
+            match is_enough(&String::from_utf8_lossy(&text.bytes)) {
+                false if !text.ended => None,
+                enough => Some(enough),
+            }
+        });
+        match found {
+            Some(true) => {}
+            Some(false) => self.fail(&format!("QEMU ended before {what}")),
+            None => self.fail(&format!("not within {deadline:?}: {what}")),
+        }
+    }
+
     /// Types text on the serial port.
     ///
     /// # Panics

@@ -87,7 +87,7 @@ pub fn make_vm(
     stage2
         .map_rom(frames, pvtime::place(config.cpus), frames_of.stolen_time)
         .map_err(|error| refuse!("{error}"))?;
-    let stolen_time = StolenTime::new(config.cpus, frames_of.stolen_time)
+    let stolen_time = StolenTime::new(config.cpus, frames_of.stolen_time, host.frequency)
         .map_err(|error| refuse!("its stolen time can't be written: {error:?}"))?;
     let start = load(config, &plan, &memory)?;
     let count = timer::count();

@@ -21,7 +21,7 @@ use crate::{
     cpu::barrier::dsb_ishst,
     error::Refusal,
     isa::gic::{SPI_BASE, SPI_END, Trigger},
-    mmio::Mmio,
+    mmio::{Fixed, Mmio},
     refuse,
     sync::SpinLock,
 };
@@ -31,9 +31,9 @@ use registers::{gicc, gicd};
 
 /// The interrupt controller.
 pub struct Gic {
-    distributor: Mmio,
-    interface: Mmio,
-    hypervisor: Mmio,
+    distributor: Fixed<{ gicd::SIZE }>,
+    interface: Fixed<{ gicc::SIZE }>,
+    hypervisor: Fixed<{ gich::SIZE }>,
     /// One more than the last interrupt there is; a multiple of 32, or 1020.
     end: u32,
     /// GICH_VTR: the same on all CPUs.
@@ -94,16 +94,9 @@ impl Gic {
     ///
     /// Refuses windows that are too small and a GIC that is not version 2.
     pub fn new(distributor: Mmio, interface: Mmio, hypervisor: Mmio) -> Result<Self, Refusal> {
-        for (what, window, size) in [
-            ("distributor", &distributor, gicd::SIZE),
-            ("CPU interface", &interface, gicc::SIZE),
-            ("hypervisor interface", &hypervisor, gich::SIZE),
-        ] {
-            if window.size() < size {
-                let has = window.size();
-                return Err(refuse!("the GIC's {what} has {has:#x} bytes of registers"));
-            }
-        }
+        let distributor = fixed(&distributor, "distributor")?;
+        let interface = fixed(&interface, "CPU interface")?;
+        let hypervisor = fixed(&hypervisor, "hypervisor interface")?;
         let identity = interface.read32(gicc::IIDR).into();
         let revision = field(identity, 16, 4);
         if revision != 2 {
@@ -242,6 +235,7 @@ impl Gic {
     pub fn set_priority(&self, intid: u32, priority: u8) {
         check(intid);
         self.distributor
+            .window()
             .write8(gicd::IPRIORITYR + intid as usize, priority);
     }
 
@@ -249,6 +243,7 @@ impl Gic {
     pub fn route(&self, intid: u32, target: Target) {
         check(intid);
         self.distributor
+            .window()
             .write8(gicd::ITARGETSR + intid as usize, target.0);
     }
 
@@ -256,7 +251,7 @@ impl Gic {
     pub fn configure(&self, intid: u32, trigger: Trigger) {
         check(intid);
         let _alone = self.configuring.lock();
-        super::configure(&self.distributor, gicd::ICFGR, intid, trigger);
+        super::configure(&self.distributor.window(), gicd::ICFGR, intid, trigger);
     }
 
     /// Sends software interrupt `intid`, 0 to 15, to CPUs; what was stored before is seen there by
@@ -326,6 +321,13 @@ impl CpuInterface for &Gic {
     fn deactivate(self, taken: Taken) {
         self.interface.write32(gicc::DIR, taken.raw);
     }
+}
+
+fn fixed<const SIZE: usize>(window: &Mmio, what: &str) -> Result<Fixed<SIZE>, Refusal> {
+    Fixed::new(window).ok_or_else(|| {
+        let has = window.size();
+        refuse!("the GIC's {what} has {has:#x} bytes of registers")
+    })
 }
 
 fn check(intid: u32) {

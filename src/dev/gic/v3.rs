@@ -118,14 +118,26 @@ pub fn deactivate(intid: u32) {
     unsafe { write::<{ icc::DIR_EL1 }>(intid.into()) };
 }
 
+/// A CPU as the one target of a software interrupt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target(u64);
+
+impl Target {
+    /// Names a CPU by its affinity.
+    pub const fn new(affinity: Affinity) -> Self {
+        Self(sgi_to(0, affinity))
+    }
+}
+
 /// Sends software interrupt `intid`, 0 to 15, to one CPU; what was stored before is seen there by
 /// the time it arrives.
-#[inline]
-pub fn send_sgi(intid: u32, target: Affinity) {
+///
+/// It is sure to be sent by the time this CPU enters a guest or executes an ISB.
+#[inline(always)]
+pub fn send_sgi(intid: u32, target: Target) {
     dsb_ishst();
     // SAFETY: the target masks interrupts wherever one would harm it.
-    unsafe { write::<{ icc::SGI1R_EL1 }>(sgi_to(intid, target)) };
-    isb();
+    unsafe { write::<{ icc::SGI1R_EL1 }>(target.0 | (intid as u64 & 0xf) << 24) };
 }
 
 /// Turns the system registers on, for EL2 and for EL1 below it.
@@ -227,7 +239,7 @@ mod tests {
                 Event::Write(icc::DIR_EL1, 27),
             ]
         );
-        send_sgi(3, Affinity::new(0, 0, 1, 2));
+        send_sgi(3, Target::new(Affinity::new(0, 0, 1, 2)));
         assert_eq!(
             fake::with(|cpu| cpu.regs[&icc::SGI1R_EL1]),
             3 << 24 | 1 << 16 | 4

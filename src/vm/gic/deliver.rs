@@ -21,9 +21,6 @@ pub(super) fn place<L: ListRegisters>(
 impl Gic {
     /// Makes private interrupt `n` of the vCPU at hand, an edge or a hardware-linked one, pending
     /// and signals it; `link` is what links its list register to a physical interrupt, or 0.
-    ///
-    /// This is the way of SGIs to self and of the timer, so it is written to be short: either a
-    /// list register is free, or the interrupt's last one has been emptied by the guest.
     #[inline(always)]
     pub(super) fn pend_here<L: ListRegisters>(
         &mut self,
@@ -31,35 +28,49 @@ impl Gic {
         n: u32,
         link: u64,
     ) -> Kicks {
+        if self.pend_at_once(here, n, link) {
+            return Kicks::NONE;
+        }
+        self.pend(here, private(here.vcpu), mask(n))
+    }
+
+    /// Does the same if a list register is free, or the interrupt's last one has been emptied by
+    /// the guest; else does nothing. Returns whether it did.
+    ///
+    /// This is the way of SGIs and of the timer, so it is written to be short, and calls nothing.
+    #[inline(always)]
+    pub(super) fn pend_at_once<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        n: u32,
+        link: u64,
+    ) -> bool {
         let (open, bit) = (self.open, mask(n));
         let Some(Vcpu { bank, face }) = self.vcpus.get_mut(here.vcpu) else {
-            return Kicks::NONE;
+            return false;
         };
-        let simple = bank.allowed(open) & !(bank.active | bank.pending) & bit != 0;
+        if bank.allowed(open) & !(bank.active | bank.pending) & bit == 0 {
+            return false;
+        }
         let value = bank.fields(n) | u64::from(n) | lr::PENDING | link;
         if bank.homed & bit == 0 {
             let slot = face.free().trailing_zeros();
-            if simple && slot < u32::BITS {
-                here.lists.write(slot, value);
-                bank.homed |= bit;
-                bank.lr_pending |= bit;
-                super::bank::set(&mut bank.home, n, Home::new(here.vcpu, slot));
-                face.used |= mask(slot);
-                return Kicks::NONE;
+            if slot == u32::BITS {
+                return false;
             }
+            here.lists.write(slot, value);
+            bank.homed |= bit;
+            super::bank::set(&mut bank.home, n, Home::new(here.vcpu, slot));
+            face.used |= mask(slot);
         } else {
             let slot = super::bank::at(&bank.home, n).slot();
             let asked = bank.clear_pending | bank.clear_active | bank.lr_active;
-            if simple && asked & bit == 0 && here.lists.fill(slot, value) {
-                bank.lr_pending |= bit;
-                return Kicks::NONE;
+            if asked & bit != 0 || !here.lists.fill(slot, value) {
+                return false;
             }
         }
-        bank.pending |= bit;
-        match (bank.ready(open) | bank.homed) & bit {
-            0 => Kicks::NONE,
-            bit => self.refresh(here, private(here.vcpu), bit),
-        }
+        bank.lr_pending |= bit;
+        true
     }
 
     /// Makes private interrupt `n` of another vCPU pending and notifies that one if need be.
@@ -179,6 +190,35 @@ impl Gic {
         kicks
     }
 
+    /// Does what other CPUs left for the vCPU at hand, if it is one SGI with a short way into a list
+    /// register; else does nothing. Returns whether it did.
+    #[inline(always)]
+    pub fn sync_at_once<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> bool {
+        let open = self.open;
+        let Some(Vcpu { bank, face }) = self.vcpus.get_mut(here.vcpu) else {
+            return false;
+        };
+        let wanting = bank.ready(open) | bank.homed & bank.pending;
+        let is_one_sgi = wanting.is_power_of_two() && wanting & SGIS != 0;
+        if face.resync || face.crowded || face.todo != OWN_BANK || !is_one_sgi {
+            return false;
+        }
+        if wanting & bank.sourced != 0 {
+            return self.sync_sent_at_once(here, wanting.trailing_zeros());
+        }
+        bank.pending &= !wanting;
+        if self.pend_at_once(here, wanting.trailing_zeros(), 0) {
+            if let Some(face) = self.face_mut(here.vcpu) {
+                face.todo = 0;
+            }
+            return true;
+        }
+        if let Some(bank) = self.bank_mut(private(here.vcpu)) {
+            bank.pending |= wanting;
+        }
+        false
+    }
+
     /// Does what other CPUs left for the vCPU at hand.
     pub(super) fn catch_up<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
         let Some(vcpu) = self.face_mut(here.vcpu) else {
@@ -205,16 +245,18 @@ impl Gic {
         kicks
     }
 
-    /// Does so for the private interrupts. SGIs take the short way of those to oneself, unless it
-    /// matters who sent them.
+    /// Does so for the private interrupts. SGIs take the short way of those to oneself.
     #[inline(always)]
     fn catch_up_private<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
         let open = self.open;
         let Some(Vcpu { bank, .. }) = self.vcpus.get_mut(here.vcpu) else {
             return Kicks::NONE;
         };
+        if bank.sourced != 0 {
+            return self.catch_up_sent(here);
+        }
         let wanting = bank.ready(open) | bank.homed & bank.pending;
-        let short = wanting & SGIS & !bank.sourced;
+        let short = wanting & SGIS;
         bank.pending &= !short;
         let mut kicks = Kicks::NONE;
         for n in Bits(short) {

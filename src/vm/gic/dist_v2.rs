@@ -11,7 +11,6 @@ use super::dist::IDENTITY;
 use super::setup::Version;
 use super::word::row;
 use super::{Answer, Gic, Here, Kicks, ListRegisters, private};
-use crate::bits::field;
 
 const CTLR: u32 = 0x0;
 const TYPER: u32 = 0x4;
@@ -52,6 +51,7 @@ impl Gic {
     }
 
     /// Writes `size` bytes at an offset into the distributor.
+    #[inline(always)]
     pub fn dist_v2_write<L: ListRegisters>(
         &mut self,
         here: &mut Here<'_, L>,
@@ -60,7 +60,21 @@ impl Gic {
         value: u64,
     ) -> Kicks {
         let whole = size == 4 && offset & 3 == 0;
-        let word = value as u32;
+        // Masking and unmasking one interrupt is by far the most frequent.
+        if whole && offset >> 7 == row::ICENABLER && offset & 0x7f != 0 {
+            return self.disable(here, (offset >> 2 & 31) as usize, value as u32);
+        }
+        self.dist_v2_write_any(here, offset, (value as u32, size))
+    }
+
+    #[inline(never)]
+    fn dist_v2_write_any<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        offset: u32,
+        (word, size): (u32, u32),
+    ) -> Kicks {
+        let whole = size == 4 && offset & 3 == 0;
         match offset >> 7 {
             0 if whole && offset == CTLR => self.open_groups(here, word & CTLR_GROUPS),
             row @ row::IGROUPR..=row::ICACTIVER if whole => {
@@ -198,24 +212,39 @@ impl Gic {
     }
 
     /// Does a write of GICD_SGIR.
-    fn sgir<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, word: u32) -> Kicks {
-        let value = u64::from(word);
+    #[inline(always)]
+    pub fn sgir<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, word: u32) -> Kicks {
         let own = 1u8.wrapping_shl(here.vcpu as u32);
-        let targets = match field(value, 24, 2) {
-            0 => field(value, 16, 8) as u8,
+        let named = (word >> 16) as u8;
+        let targets = match word >> 24 & 3 {
+            0 => named,
             1 => !own,
             2 => own,
             _ => 0,
-        };
-        let n = word & 15;
+        } & self.everybody();
+        if targets.is_power_of_two() {
+            return self.raise_sgi(here, targets.trailing_zeros() as usize, word & 15, own);
+        }
+        self.send_to_several(here, targets, word & 15)
+    }
+
+    #[inline(never)]
+    fn send_to_several<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        targets: u8,
+        n: u32,
+    ) -> Kicks {
+        let own = 1u8.wrapping_shl(here.vcpu as u32);
         let mut kicks = Kicks::NONE;
-        for target in Bits(u32::from(targets & self.everybody())) {
+        for target in Bits(targets.into()) {
             kicks |= self.raise_sgi(here, target as usize, n, own);
         }
         kicks
     }
 
     /// Makes SGI `n` of a vCPU pending, from `senders`.
+    #[inline(always)]
     fn raise_sgi<L: ListRegisters>(
         &mut self,
         here: &mut Here<'_, L>,
@@ -223,14 +252,10 @@ impl Gic {
         n: u32,
         senders: u8,
     ) -> Kicks {
-        let id = private(target);
-        if let Some(bank) = self.bank_mut(id) {
-            bank.add_senders(n, senders);
+        if target == here.vcpu {
+            return self.raise_here(here, n, senders);
         }
-        match target == here.vcpu {
-            true => self.pend(here, id, mask(n)),
-            false => self.pend_far(target, n),
-        }
+        self.raise_far(target, n, senders)
     }
 
     /// Reads GICD_CPENDSGIR or GICD_SPENDSGIR: who sent each SGI.

@@ -23,14 +23,14 @@ impl Gic {
         if bank.unsettle(n, value) {
             deactivate(here, at(&bank.hw, n));
         }
-        vcpu.note(bank);
+        vcpu.note_folded(bank, mask(n));
         if bank.ready(open) & mask(n) != 0 && bank.holder(n) != here.vcpu {
             return self.route(here, id, n);
         }
         Kicks::NONE
     }
 
-    /// Takes back the list registers that the guest has emptied.
+    /// Takes back the list registers that the guest has emptied, and clears them.
     pub(super) fn reclaim<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
         let used = self.face(here.vcpu).map_or(0, |vcpu| vcpu.used);
         let mut kicks = Kicks::NONE;
@@ -38,6 +38,7 @@ impl Gic {
             // ELRSR may not show yet what this exit wrote; the list register itself does.
             if here.lists.read(slot) & lr::STATE == 0 {
                 kicks |= self.fold(here, slot);
+                here.lists.write(slot, 0);
             }
         }
         kicks
@@ -76,19 +77,29 @@ impl Gic {
     ///
     /// A private one belongs to the CPU its vCPU is on: loaded elsewhere, that CPU is asked; not
     /// loaded at all, its active state is only a note to be dropped.
+    #[inline(always)]
     pub(super) fn release_orphans<L: ListRegisters>(
         &mut self,
         here: &mut Here<'_, L>,
         id: usize,
         bits: u32,
     ) -> Kicks {
+        match self.bank(id).map_or(0, |bank| bank.orphans() & bits) {
+            0 => Kicks::NONE,
+            orphans => self.release(here, id, orphans),
+        }
+    }
+
+    #[inline(never)]
+    fn release<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        id: usize,
+        orphans: u32,
+    ) -> Kicks {
         let Some(bank) = self.bank(id) else {
             return Kicks::NONE;
         };
-        let orphans = bank.orphans() & bits;
-        if orphans == 0 {
-            return Kicks::NONE;
-        }
         let owner = bank.owner as usize;
         let at_hand = id < PRIVATE || owner == here.vcpu;
         if !at_hand && self.face(owner).is_some_and(|owner| owner.loaded) {

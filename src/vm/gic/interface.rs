@@ -78,6 +78,17 @@ impl Face {
         self.all & !self.used
     }
 
+    /// Notes what came back from a list register of this vCPU to the bank.
+    #[inline(always)]
+    pub fn note_folded(&mut self, bank: &Bank, bit: u32) {
+        if bank.pended() & bit != 0 {
+            self.todo |= mask(bank.summary);
+        }
+        if bank.active & bit != 0 {
+            self.acts |= mask(bank.summary);
+        }
+    }
+
     /// Notes that the bank may have something for this vCPU.
     pub fn note(&mut self, bank: &Bank) {
         self.todo |= mask(bank.summary);

@@ -24,7 +24,11 @@ impl Gic {
                 here.lists.set_active_priority(group, n, word);
             }
         }
-        self.sort(here)
+        if vcpu.acts != 0 {
+            return self.sort(here);
+        }
+        here.lists.set_hcr(self.base_hcr(here));
+        self.catch_up(here)
     }
 
     /// Takes the vCPU that `here` names out of this CPU's virtual interface and leaves that zero.
@@ -33,10 +37,11 @@ impl Gic {
     /// is nothing but state. A physical interrupt in flight
     /// ([`hw_in_flight`](Self::hw_in_flight)) is the caller's to deactivate on this CPU.
     pub fn put<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
+        let used = self.face(here.vcpu).map_or(0, |vcpu| vcpu.used);
         let mut kicks = self.fold_all(here);
         kicks |= self.release_orphans(here, private(here.vcpu), u32::MAX);
         here.lists.set_hcr(0);
-        for slot in 0..here.lists.count() {
+        for slot in Bits(used) {
             here.lists.write(slot, 0);
         }
         let Some(vcpu) = self.face_mut(here.vcpu) else {
@@ -54,6 +59,14 @@ impl Gic {
             }
         }
         kicks
+    }
+
+    /// Returns whether nothing is known of these private interrupts of a vCPU: no line is high, none
+    /// is pending, in a list register or in flight.
+    pub fn are_silent(&self, vcpu: usize, bits: u32) -> bool {
+        self.bank(private(vcpu)).is_none_or(|bank| {
+            bits & (bank.level | bank.pending | bank.homed | bank.in_flight) == 0
+        })
     }
 
     /// Borrows a word of the CPU interface of a vCPU that is not loaded: number 0 is ICH_VMCR_EL2,

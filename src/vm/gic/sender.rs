@@ -6,8 +6,9 @@
 //! vCPU together; a guest could tell only with EOImode 1, where it would get the second before it
 //! has deactivated the first.
 
-use super::bank::{Bank, at, mask};
-use super::list_register as lr;
+use super::bank::{Bank, Bits, at, mask};
+use super::interface::Vcpu;
+use super::{Gic, Here, Kicks, ListRegisters, list_register as lr, private};
 use crate::bits::field;
 
 /// Returns who sent what is in a list register.
@@ -26,6 +27,110 @@ const fn lowest(senders: u8) -> u8 {
 /// Returns a mask without its lowest bit.
 const fn others(senders: u8) -> u8 {
     senders & senders.wrapping_sub(1)
+}
+
+impl Gic {
+    /// Makes SGI `n` of the vCPU at hand pending, from `senders`.
+    ///
+    /// One sender's SGI, while none of that number waits, goes the short way.
+    #[inline(always)]
+    pub(super) fn raise_here<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        n: u32,
+        senders: u8,
+    ) -> Kicks {
+        let link = u64::from(lowest(senders)) << lr::PINTID;
+        if others(senders) == 0 && self.pend_at_once(here, n, link) {
+            return Kicks::NONE;
+        }
+        self.raise_here_slowly(here, n, senders)
+    }
+
+    #[inline(never)]
+    fn raise_here_slowly<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        n: u32,
+        senders: u8,
+    ) -> Kicks {
+        let id = private(here.vcpu);
+        if let Some(bank) = self.bank_mut(id) {
+            bank.add_senders(n, senders);
+        }
+        self.pend(here, id, mask(n))
+    }
+
+    /// Makes SGI `n` of another vCPU pending, from `senders`, and notifies that one if need be.
+    #[inline(always)]
+    pub(super) fn raise_far(&mut self, target: usize, n: u32, senders: u8) -> Kicks {
+        let (open, bit) = (self.open, mask(n));
+        let Some(Vcpu { bank, face }) = self.vcpus.get_mut(target) else {
+            return Kicks::NONE;
+        };
+        bank.add_senders(n, senders);
+        if (bank.ready(open) | bank.homed) & bit == 0 {
+            return Kicks::NONE;
+        }
+        face.todo |= mask(bank.summary);
+        Kicks::one(target)
+    }
+
+    /// Signals SGI `n`, all that others left for the vCPU at hand, if it has one sender and a short
+    /// way into a list register; else does nothing. Returns whether it did.
+    #[inline(always)]
+    pub(super) fn sync_sent_at_once<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        n: u32,
+    ) -> bool {
+        let Some(Vcpu { bank, .. }) = self.vcpus.get_mut(here.vcpu) else {
+            return false;
+        };
+        let senders = bank.senders(n);
+        if others(senders) != 0 {
+            return false;
+        }
+        bank.set_senders(n, 0);
+        let link = u64::from(lowest(senders)) << lr::PINTID;
+        let done = self.pend_at_once(here, n, link);
+        if let Some(Vcpu { bank, face }) = self.vcpus.get_mut(here.vcpu) {
+            match done {
+                true => face.todo = 0,
+                false => bank.set_senders(n, senders),
+            }
+        }
+        done
+    }
+
+    /// Signals what others sent the vCPU at hand, and what else of its own is ready.
+    pub(super) fn catch_up_sent<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
+        let open = self.open;
+        let Some(Vcpu { bank, .. }) = self.vcpus.get_mut(here.vcpu) else {
+            return Kicks::NONE;
+        };
+        let wanting = bank.ready(open) | bank.homed & bank.pending;
+        let sourced = bank.sourced;
+        let mut kicks = Kicks::NONE;
+        for n in Bits(wanting & sourced) {
+            kicks |= self.raise_sent(here, n);
+        }
+        match wanting & !sourced {
+            0 => kicks,
+            others => kicks | self.refresh(here, private(here.vcpu), others),
+        }
+    }
+
+    /// Signals SGI `n` of the vCPU at hand, which others sent.
+    #[inline(always)]
+    fn raise_sent<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, n: u32) -> Kicks {
+        let Some(Vcpu { bank, .. }) = self.vcpus.get_mut(here.vcpu) else {
+            return Kicks::NONE;
+        };
+        let senders = bank.senders(n);
+        bank.set_senders(n, 0);
+        self.raise_here(here, n, senders)
+    }
 }
 
 impl Bank {

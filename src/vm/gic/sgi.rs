@@ -28,17 +28,23 @@ pub(super) const fn address(affinity: u32) -> (u64, u64) {
 
 impl Gic {
     /// Does a write of ICC_SGI1R_EL1, which GICv2 has not, as it has none of the others here: with one security state it raises SGIs of either group.
-    #[inline(always)]
     pub fn sgi1r<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, value: u64) -> Kicks {
-        if let Some(me) = self.face(here.vcpu)
-            && value & (KEY | LIST | ALL_BUT_SELF) == me.sgi_key | me.sgi_bit
-        {
-            return self.pend_here(here, field(value, 24, 4) as u32, 0);
-        }
-        if let Some(target) = self.only_target(value) {
-            return self.pend_far(target, field(value, 24, 4) as u32);
-        }
         self.send(here, value, false)
+    }
+
+    /// Does the same where it has one target and a short way to it; else does nothing.
+    #[inline(always)]
+    pub fn sgi1r_at_once<L: ListRegisters>(
+        &mut self,
+        here: &mut Here<'_, L>,
+        value: u64,
+    ) -> Option<Kicks> {
+        let target = self.only_target(value)?;
+        let n = field(value, 24, 4) as u32;
+        if target == here.vcpu {
+            return self.pend_at_once(here, n, 0).then_some(Kicks::NONE);
+        }
+        Some(self.pend_far(target, n))
     }
 
     /// Does a write of ICC_SGI0R_EL1: only SGIs that their target has in group 0.

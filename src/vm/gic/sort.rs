@@ -101,10 +101,17 @@ impl Gic {
     ///
     /// To be called before anything without a list register is looked at or given one: the
     /// maintenance interrupt that tells may come later than the exit being handled.
+    #[inline(always)]
     pub(super) fn count_ends<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
-        if !self.face(here.vcpu).is_some_and(|vcpu| vcpu.crowded) {
-            return Kicks::NONE;
+        if self.face(here.vcpu).is_some_and(|vcpu| vcpu.crowded) {
+            self.end_counted(here)
+        } else {
+            Kicks::NONE
         }
+    }
+
+    #[inline(never)]
+    fn end_counted<L: ListRegisters>(&mut self, here: &mut Here<'_, L>) -> Kicks {
         let control = here.lists.hcr();
         let count = (control & hcr::EOICOUNT_MASK) >> hcr::EOICOUNT;
         if count != 0 {

@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::{
     cpu::fake,
-    isa::{esr::class, psci},
+    isa::{esr::class, psci, sysreg::SysReg},
     vm::{
         exits,
         vcpu::{Exit, Vcpu},
@@ -46,6 +46,40 @@ fn an_serror_stops_the_guest() {
     let mut guest = Guest::new();
     script(|vcpu| exits::guest_system_error(vcpu));
     assert!(matches!(guest.vcpu.run(), Exit::Stopped(why) if why.contains("SError")));
+}
+
+/// A fetch from where nothing is.
+fn fetch(vcpu: &mut Vcpu, status: u64) -> crate::cpu::switch::Next {
+    exits::guest_synchronous(vcpu, class::INSTRUCTION_ABORT << 26 | IL | status)
+}
+
+#[test]
+fn a_guest_without_vectors_is_stopped() {
+    const EL1H: u64 = 0x3c5;
+    const VBAR: u64 = 0x3000_0000;
+    for (status, walk) in [(0b0101, 0), (0b0110, 0), (0b0110, 1 << 7)] {
+        let mut guest = Guest::new();
+        guest.set_reg(SysReg::VBAR_EL1, VBAR);
+        guest.set_pstate(EL1H);
+        script(move |vcpu| {
+            let next = fetch(vcpu, status);
+            assert_eq!(
+                vcpu.sysregs().pc(),
+                VBAR + 0x200,
+                "one abort is the guest's own"
+            );
+            assert_eq!(vcpu.sysregs().pstate() & 0x3ff, EL1H);
+            next
+        });
+        script(move |vcpu| fetch(vcpu, status | walk));
+        script(|vcpu| call(vcpu, psci::SYSTEM_OFF, false));
+        let exit = guest.vcpu.run();
+        match walk {
+            0 => assert!(matches!(exit, Exit::Stopped(why) if why.contains("vectors"))),
+            _ => assert_eq!(exit, Exit::SystemOff, "its tables may yet be mended"),
+        }
+        fake::with(|cpu| cpu.script.clear());
+    }
 }
 
 #[test]

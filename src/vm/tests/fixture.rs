@@ -137,10 +137,8 @@ impl Guest {
         console::enable_input();
         listen();
         let mut memory = Bench::new(gicr::SIZE);
-        let cpu = PhysicalCpu {
-            affinity: Affinity::default(),
-            gic: PrivatePart::V3(SpinLock::new(redistributor(&mut memory))),
-        };
+        let part = PrivatePart::V3(SpinLock::new(redistributor(&mut memory)));
+        let cpu = PhysicalCpu::new(Affinity::default(), part);
         let gic = HostGic {
             interface: Interface::V3,
             virtual_interface: None,
@@ -416,7 +414,7 @@ fn vm(host: &Arc<Host>, build: Build) -> Arc<Vm> {
         time: 0,
         aarch32,
         generator: Generator::new(None, false),
-        stolen_time: StolenTime::new(cpus.into(), stolen_time).unwrap(),
+        stolen_time: StolenTime::new(cpus.into(), stolen_time, host.frequency).unwrap(),
         weight: crate::sched::DEFAULT_WEIGHT,
     })
     .unwrap()

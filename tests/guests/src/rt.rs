@@ -12,6 +12,7 @@ pub mod gic;
 pub mod irq;
 pub mod mmio;
 pub mod mmu;
+pub mod place;
 pub mod points;
 pub mod run;
 pub mod smccc;

@@ -5,15 +5,15 @@ use loom::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 use loom::thread;
-use models::doorbell::Doorbell;
+use models::doorbell::{Attention, Doorbell};
 
 /// What two CPUs and whoever rings share.
 struct Machine {
     bell: Doorbell,
     /// What there is for the vCPU to see.
     news: AtomicUsize,
-    /// The interrupts sent to each CPU: sent after all that was stored before, as DSB makes sure.
-    interrupts: [AtomicBool; 2],
+    /// Whether each CPU was called. A call comes with an interrupt, which ends the CPU's sleep.
+    attention: [Attention; 2],
     /// Whether the vCPU is on its way into CPU 1's care.
     inbox: AtomicBool,
     /// What the vCPU saw.
@@ -25,21 +25,16 @@ impl Machine {
         Arc::new(Self {
             bell: Doorbell::new(),
             news: AtomicUsize::new(0),
-            interrupts: [AtomicBool::new(false), AtomicBool::new(false)],
+            attention: [Attention::new(), Attention::new()],
             inbox: AtomicBool::new(false),
             seen: AtomicUsize::new(0),
         })
     }
 
-    fn interrupt(&self, cpu: usize) {
-        // A swap: of two interrupts that come as one, what was stored before either is seen.
-        self.interrupts[cpu].swap(true, Ordering::Release);
-    }
-
     /// Tells the vCPU something.
     fn ring(&self, news: usize) {
         self.news.fetch_add(news, Ordering::Relaxed);
-        self.interrupt(self.bell.press());
+        self.attention[self.bell.press()].call();
     }
 
     fn look(&self) {
@@ -56,7 +51,7 @@ impl Machine {
 
     /// Goes on with a CPU that sleeps for as long as an interrupt wakes it.
     fn wake(&self, cpu: usize, round: impl Fn()) {
-        while self.interrupts[cpu].swap(false, Ordering::Acquire) {
+        while self.attention[cpu].take() {
             round();
         }
     }
@@ -92,7 +87,7 @@ fn no_ring_is_lost_on_a_vcpu_that_moves() {
             thread::spawn(move || {
                 machine.bell.set_home(1);
                 machine.inbox.store(true, Ordering::Release);
-                machine.interrupt(1);
+                machine.attention[1].call();
             })
         };
         let round = || {

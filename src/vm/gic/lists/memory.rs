@@ -31,6 +31,11 @@ const fn moved(value: u64, from: u32, (to, bits): (u32, u32)) -> u64 {
     field(value, from, bits) << to
 }
 
+/// Returns the bits of a field in its place.
+const fn mask((at, bits): (u32, u32)) -> u32 {
+    (1u32.wrapping_shl(bits).wrapping_sub(1)).wrapping_shl(at)
+}
+
 /// Makes a GICv2's list register of a GICv3's.
 ///
 /// The physical INTID's ten bits hold the sender of an SGI and the request for maintenance when
@@ -64,10 +69,7 @@ const fn widen(word: u32) -> u64 {
 /// when it has ended: the state machine then deactivates the physical interrupt itself.
 const fn unlinked(value: u64) -> u64 {
     const LINK: u64 = lr::HW | 0x1fff << lr::PINTID;
-    match value & lr::HW {
-        0 => value,
-        _ => value & !LINK | lr::EOI,
-    }
+    value & !LINK | lr::EOI
 }
 
 /// Returns the offset of `GICH_LR<n>`; `n` is below 16.
@@ -85,6 +87,16 @@ impl MemoryLists {
     /// Returns GICH_VTR, which has the layout of ICH_VTR_EL2.
     pub(super) fn kind(self) -> u64 {
         self.gic.virtual_kind().into()
+    }
+
+    /// Writes a list register that there is.
+    #[inline(always)]
+    fn set(self, n: u32, value: u64) {
+        let value = match value & lr::HW != 0 && !self.gic.has_links() {
+            true => unlinked(value),
+            false => value,
+        };
+        self.gic.write_virtual(list_register(n), narrow(value));
     }
 
     fn register(&self, offset: usize) -> u64 {
@@ -143,13 +155,19 @@ impl ListRegisters for MemoryLists {
 
     #[inline(always)]
     fn write(&mut self, n: u32, value: u64) {
-        let value = match self.gic.has_links() {
-            true => value,
-            false => unlinked(value),
-        };
         if n < self.count() {
-            self.gic.write_virtual(list_register(n), narrow(value));
+            self.set(n, value);
         }
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, n: u32, value: u64) -> bool {
+        let mask = mask(STATE);
+        let free = n < self.count() && self.gic.read_virtual(list_register(n)) & mask == 0;
+        if free {
+            self.set(n, value);
+        }
+        free
     }
 
     fn empty(&self) -> u64 {

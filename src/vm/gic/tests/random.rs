@@ -82,7 +82,11 @@ impl World {
                 let lists = &mut self.cpus[cpu];
                 let mut kicks = Kicks::NONE;
                 if todo >> vcpu & 1 != 0 {
-                    kicks |= self.gic.sync(&mut Here::new(vcpu, lists));
+                    let here = &mut Here::new(vcpu, lists);
+                    // The short way and the long one lead to the same.
+                    if self.rng.one_in(3) || !self.gic.sync_at_once(here) {
+                        kicks |= self.gic.sync(here);
+                    }
                 }
                 if lists.wants_maintenance() {
                     quiet = false;
@@ -324,7 +328,10 @@ impl World {
             irq.latch |= named && (any_group || !irq.group1);
         }
         match any_group {
-            true => on!(self, cpu, gic, here => gic.sgi1r(here, value)),
+            true if self.rng.one_in(3) => on!(self, cpu, gic, here => gic.sgi1r(here, value)),
+            true => on!(self, cpu, gic, here => gic
+                .sgi1r_at_once(here, value)
+                .unwrap_or_else(|| gic.sgi1r(here, value))),
             false => on!(self, cpu, gic, here => gic.sgi0r(here, value)),
         }
     }

@@ -39,7 +39,10 @@ impl Machine {
         let mut kicks = self.gic.dist_v2_write(here, offset, size, value);
         while !kicks.is_empty() {
             for v in core::mem::take(&mut kicks).iter() {
-                kicks |= self.gic.sync(&mut Here::new(v, &mut self.cpus[v]));
+                let here = &mut Here::new(v, &mut self.cpus[v]);
+                if !self.gic.sync_at_once(here) {
+                    kicks |= self.gic.sync(here);
+                }
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use core::fmt;
 
+use super::entry;
 use super::mmio::{read32, write32};
+use crate::fdt;
 
 /// The address of the device.
 pub const UART: u64 = 0x0900_0000;
@@ -37,8 +39,13 @@ pub const TX: u32 = 1 << 5;
 /// The receive timeout interrupt.
 pub const RX_TIMEOUT: u32 = 1 << 6;
 
-/// Enables the device: 8 bits, FIFOs, no interrupts.
+/// Enables the device: 8 bits, FIFOs, no interrupts. One by the SBSA has no such registers, and
+/// is enabled always.
 pub fn init() {
+    let sbsa = |tree| fdt::compatible(tree, "arm,sbsa-uart", "reg");
+    if entry::device_tree().and_then(sbsa).is_some() {
+        return;
+    }
     write32(IMSC, 0);
     write32(ICR, 0x7ff);
     write32(LCR_H, 0x70);

@@ -68,6 +68,7 @@ macro_rules! entry {
         #[unsafe(no_mangle)]
         extern "C" fn guest_main() -> ! {
             $crate::rt::mmu::shape_ram();
+            $crate::rt::place::devices();
             let main: fn() -> ! = $main;
             main()
         }

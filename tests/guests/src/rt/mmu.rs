@@ -32,6 +32,8 @@ pub static LEVEL2: Table = Table::new();
 impl Table {
     /// A block of device memory, never executed.
     pub const DEVICE_BLOCK: u64 = 0x0060_0000_0000_0401;
+    /// A page of device memory, never executed.
+    pub const DEVICE_PAGE: u64 = 0x0060_0000_0000_0403;
     /// A block of normal, inner shareable memory.
     pub const RAM_BLOCK: u64 = 0x705;
     /// A page of normal, inner shareable memory.

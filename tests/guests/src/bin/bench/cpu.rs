@@ -8,6 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guests::rt::{gic, irq, smccc, sysreg};
 use guests::{mrs, msr};
 
+use super::controller;
+
 /// What the vectors keep for a CPU, behind TPIDR_EL1.
 #[repr(C, align(64))]
 pub struct Block {
@@ -17,6 +19,8 @@ pub struct Block {
     pub stamp: AtomicU64,
     /// How many instructions faulted and were stepped over.
     faults: AtomicU64,
+    /// Where a GICv2's CPU interface is.
+    interface: AtomicU64,
 }
 
 impl Block {
@@ -25,6 +29,7 @@ impl Block {
             taken: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            interface: AtomicU64::new(0),
         }
     }
 }
@@ -64,6 +69,7 @@ global_asm!(
     taken = const offset_of!(Block, taken),
     stamp = const offset_of!(Block, stamp),
     faults = const offset_of!(Block, faults),
+    interface = const offset_of!(Block, interface),
     ttbr = const offset_of!(Start, ttbr),
     mair = const offset_of!(Start, mair),
     main = const offset_of!(Start, main),
@@ -74,6 +80,7 @@ global_asm!(
 
 unsafe extern "C" {
     safe fn bench_vectors();
+    safe fn bench_vectors_v2();
     safe fn bench_second_cpu();
 }
 
@@ -89,7 +96,14 @@ pub fn take_over() {
 
 fn set_up(index: usize) {
     msr!("TPIDR_EL1", core::ptr::from_ref(block(index)) as u64);
-    msr!("VBAR_EL1", bench_vectors as *const () as u64);
+    block(index)
+        .interface
+        .store(controller::interface(), Relaxed);
+    let vectors = match controller::interface() {
+        0 => bench_vectors,
+        _ => bench_vectors_v2,
+    };
+    msr!("VBAR_EL1", vectors as *const () as u64);
     msr!("CPACR_EL1", 3 << 20);
 }
 
@@ -127,12 +141,6 @@ extern "C" fn bench_second_main() -> ! {
     // SAFETY: `start_second` stored it, and takes a `fn() -> !`.
     let main: fn() -> ! = unsafe { core::mem::transmute(main) };
     main()
-}
-
-/// Sends SGI `intid` to CPU `index`.
-#[inline(always)]
-pub fn send_sgi(index: u64, intid: u64) {
-    msr!("ICC_SGI1R_EL1", intid << 24 | 1 << index);
 }
 
 /// Lets interrupts come.
