@@ -150,7 +150,7 @@ fn stats() {
     for vm in &vms {
         for (index, stats) in vm.stats().iter().enumerate() {
             let reading = stats.read();
-            let ms = |counts| u128::from(counts) * 1000 / u128::from(vm.host.frequency);
+            let ms = |counts| (u128::from(counts) * 1000 / u128::from(vm.host.frequency)) as u64;
             print(format_args!(
                 "{:<16} {index:>4} {:>7} {:>7} {:>7}",
                 vm.name,

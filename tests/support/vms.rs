@@ -66,8 +66,8 @@ pub const LINUX_WORK: &str = "head -c 200000 /dev/urandom > /tmp/$$; s=$(sha256s
 /// Brings a Linux VM's shell to the front, once the VM is up.
 pub fn front_shell(run: &mut Run, name: &str) {
     let up = |log: &str| {
-        let anew = format!("[entresol] {name}: starts anew");
-        let latest = log.rsplit(&anew).next().unwrap_or(log);
+        let made = format!("[entresol] vm.{name}: ");
+        let latest = log.rsplit(&made).next().unwrap_or(log);
         said_by(latest, name).contains("Guest is up")
     };
     run.wait_until(&format!("{name} is up"), 2 * BOOT, up);

@@ -42,6 +42,7 @@ pub(super) struct Bits64(pub u64);
 impl Iterator for Bits64 {
     type Item = u32;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<u32> {
         let n = self.0.trailing_zeros();
         self.0 &= self.0.wrapping_sub(1);
@@ -157,16 +158,19 @@ impl Bank {
     }
 
     /// Returns the pending state a reader sees, as fresh as the last look at the list registers.
+    #[inline(always)]
     pub fn pending_seen(&self) -> u32 {
         self.pended() | (self.lr_pending & !self.clear_pending)
     }
 
     /// Returns the active state a reader sees, as fresh as the last look at the list registers.
+    #[inline(always)]
     pub fn active_seen(&self) -> u32 {
         self.active | (self.lr_active & !self.clear_active)
     }
 
     /// Returns the in-flight interrupts that nothing in the guest will end any more.
+    #[inline(always)]
     pub fn orphans(&self) -> u32 {
         self.in_flight & !self.homed & !self.active & !self.pending
     }
@@ -225,6 +229,7 @@ impl Bank {
     }
 
     /// Notes what interrupt `n`'s list register holds now.
+    #[inline(always)]
     pub fn observe(&mut self, n: u32, value: u64) {
         let bit = mask(n);
         if value & lr::ACTIVE == 0 {
@@ -249,6 +254,7 @@ impl Bank {
     ///
     /// Returns whether its physical interrupt must be deactivated: nothing in the guest is left
     /// to end it, and the hardware did not.
+    #[inline(always)]
     pub fn unsettle(&mut self, n: u32, value: u64) -> bool {
         let bit = mask(n);
         self.observe(n, value);

@@ -276,6 +276,7 @@ const SGIS: u32 = 0xffff;
 
 impl Bank {
     /// Returns the list-register state that interrupt `n`, wanting one, is to have.
+    #[inline(always)]
     pub(super) fn state(&self, n: u32, open: super::Open) -> u64 {
         let bit = mask(n);
         if self.active & bit == 0 {

@@ -34,6 +34,7 @@ impl Podium {
     }
 
     /// Lets a candidate in where it belongs; somebody may drop out.
+    #[inline(always)]
     fn offer(&mut self, class: u32, priority: u8, intid: u32) {
         let mut key = (class << 24) | (u32::from(priority) << 16) | intid;
         for held in self.keys.iter_mut().take(self.taken) {
@@ -51,6 +52,7 @@ impl Podium {
     }
 
     /// Returns the INTIDs of those on the podium.
+    #[inline(always)]
     fn intids(&self) -> impl Iterator<Item = u32> {
         self.keys.iter().take(self.taken).map(|key| key & 0xffff)
     }
@@ -126,6 +128,7 @@ impl Gic {
     ///
     /// With several vCPUs a DIR may concern an interrupt in another one's list registers, which
     /// hardware would count without saying which, so it is trapped where it can be.
+    #[inline(always)]
     pub(super) fn base_hcr<L: ListRegisters>(&self, here: &Here<'_, L>) -> u64 {
         match self.vcpus.len() > 1 && here.lists.traps_dir() {
             true => hcr::EN | hcr::TDIR,
@@ -134,6 +137,7 @@ impl Gic {
     }
 
     /// Finds out who of a vCPU's interrupts should be in its list registers.
+    #[inline(always)]
     fn choose(&self, vcpu: usize, control: u64) -> Podium {
         let Some(me) = self.face(vcpu) else {
             return Podium::new(0);
@@ -152,6 +156,7 @@ impl Gic {
     }
 
     /// Returns the bank that a bit of a vCPU's summary words stands for.
+    #[inline(always)]
     pub(super) fn bank_of(&self, vcpu: usize, summary: u32) -> Option<&Bank> {
         match summary {
             0 => self.bank(private(vcpu)),
@@ -160,6 +165,7 @@ impl Gic {
     }
 
     /// Gives list register `slot` to an interrupt.
+    #[inline(always)]
     fn seat<L: ListRegisters>(&mut self, here: &mut Here<'_, L>, slot: u32, intid: u32) {
         let open = self.open;
         if let Some((id, n)) = self.locate(here.vcpu, intid)
@@ -199,6 +205,7 @@ impl Gic {
 }
 
 impl Bank {
+    #[inline(always)]
     fn class(&self, n: u32, control: u64) -> u32 {
         let enable = match self.group1 & mask(n) {
             0 => vmcr::VENG0,
@@ -218,6 +225,7 @@ impl Bank {
 ///
 /// Nothing pending any more (a pending one left out has its turn: no earlier, since those in
 /// list registers go first); a deactivation without list register; a group switched on or off.
+#[inline(always)]
 fn maintenance<L: ListRegisters>(left_out: u32, control: u64, here: &Here<'_, L>) -> u64 {
     let mut bits = 0;
     if left_out & mask(DELIVERABLE) != 0 {
