@@ -7,6 +7,7 @@ mod devices;
 mod entropy;
 pub mod guests;
 mod memory;
+pub mod restarts;
 #[cfg(feature = "selftest")]
 mod selftest;
 mod tree;

@@ -58,6 +58,8 @@ pub struct Vm<'a> {
     pub aarch32: bool,
     /// What it gets of a CPU in proportion to others, 1 to [`MAX_WEIGHT`](crate::sched::MAX_WEIGHT).
     pub weight: u32,
+    /// Whether the machine may be turned off while it runs.
+    pub background: bool,
     /// What follows when its guest asks for a reset.
     pub on_reboot: Reaction,
     /// What follows when it can't go on.
@@ -154,6 +156,7 @@ fn resolve<'a>(archive: &Archive<'a>, name: String, vm: VmTable) -> Result<Vm<'a
         load: vm.load,
         aarch32: vm.aarch32,
         weight: vm.weight,
+        background: vm.background,
         on_reboot: vm.on_reboot,
         on_crash: vm.on_crash,
         name,

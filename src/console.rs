@@ -108,6 +108,13 @@ fn bring_to_front(name: &str) -> bool {
 }
 
 fn vms() {
+    for news in guests::starting() {
+        print(format_args!(
+            "  {:<16} starting: {} % of its memory\n",
+            news.name,
+            news.percent()
+        ));
+    }
     let front = input::reader();
     for vm in guests::running() {
         let is_front = front.as_ref().is_some_and(|front| Arc::ptr_eq(front, &vm));

@@ -47,6 +47,7 @@ pub mod boot;
 #[cfg(not(target_os = "none"))]
 pub mod boot {
     pub mod arguments;
+    pub mod restarts;
 }
 #[cfg(target_os = "none")]
 pub mod console;

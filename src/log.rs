@@ -3,7 +3,7 @@
 //! A message is one line, `[entresol] text`, and warnings and errors say so. Where it goes is
 //! set once at boot; before that, messages are dropped.
 
-use crate::sync::{Once, SpinLock};
+use crate::sync::{Once, Rank, SpinLock};
 use core::fmt::{self, Write};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -37,10 +37,13 @@ pub fn print(text: fmt::Arguments<'_>) {
 const KEPT: usize = 4096;
 
 /// The latest messages.
-static RING: SpinLock<Ring> = SpinLock::new(Ring {
-    bytes: [0; KEPT],
-    next: 0,
-});
+static RING: SpinLock<Ring> = SpinLock::new(
+    Rank::Messages,
+    Ring {
+        bytes: [0; KEPT],
+        next: 0,
+    },
+);
 
 struct Ring {
     bytes: [u8; KEPT],

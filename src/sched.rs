@@ -2,7 +2,7 @@
 //!
 //! Each vCPU has run for so much *weighted time*: the time it ran, divided by its weight. The one
 //! with the least is next. One that slept does not save time up: when it wakes, it starts no
-//! lower than the least of those that were awake.
+//! lower than the least of those that were awake, or where all slept, than the one that had most.
 //!
 //! This file decides and touches nothing; [`cpu`] acts on it.
 
@@ -47,6 +47,13 @@ impl Share {
         let scaled = u128::from(counts) * u128::from(self.rate) / u128::from(UNIT);
         self.used = self.used.saturating_add(scaled as u64);
     }
+
+    /// Returns what one that has something to do from now on starts with, at least.
+    fn base(shares: &[Self]) -> u64 {
+        let awake = shares.iter().filter(|s| s.runnable).map(|s| s.used);
+        let all = shares.iter().map(|s| s.used);
+        awake.min().or(all.max()).unwrap_or(0)
+    }
 }
 
 /// Lets a vCPU run from now on; returns whether it could not before.
@@ -54,10 +61,10 @@ pub fn wake(shares: &mut [Share], who: usize) -> bool {
     if shares.get(who).is_none_or(|share| share.runnable) {
         return false;
     }
-    let least = shares.iter().filter(|s| s.runnable).map(|s| s.used).min();
+    let base = Share::base(shares);
     let share = &mut shares[who];
     share.runnable = true;
-    share.used = share.used.max(least.unwrap_or(0));
+    share.used = share.used.max(base);
     true
 }
 
@@ -153,6 +160,62 @@ mod tests {
     }
 
     #[test]
+    fn the_first_to_wake_has_no_claim_from_when_all_slept() {
+        let mut shares = runnable(&[64, 64]);
+        shares[1].runnable = false;
+        run(&mut shares, 1000);
+        shares[0].runnable = false;
+        wake(&mut shares, 1);
+        wake(&mut shares, 0);
+        let got = run(&mut shares, 100);
+        assert!(got[0] >= 49, "starved by the one that woke first: {got:?}");
+    }
+
+    /// Whoever sleeps when and for how long: over a time in which two want to run all the time, they get
+    /// what their weights say.
+    #[test]
+    fn who_wants_to_run_gets_what_its_weight_says() {
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        for _ in 0..200 {
+            let mut below = |n: u64| {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                random % n
+            };
+            let weights: Vec<_> = (0..4).map(|_| 1 << (4 + below(4))).collect();
+            let mut shares = runnable(&weights);
+            let mut last = 0;
+            for _ in 0..below(500) {
+                let n = below(4) as usize;
+                if below(2) == 0 {
+                    shares[n].runnable = false;
+                } else {
+                    wake(&mut shares, n);
+                }
+                let Some(Choice { who: next, .. }) = pick(&shares, last) else {
+                    continue;
+                };
+                shares[next].charge(1 + below(SLICE));
+                last = next;
+            }
+            for n in [2, 3] {
+                shares[n].runnable = false;
+            }
+            wake(&mut shares, 0);
+            wake(&mut shares, 1);
+            // What one of them is behind by may be made up for, a turn of the lightest at the most
+            // for each that slept.
+            let settle = run(&mut shares, 200);
+            let got = run(&mut shares, 1700);
+            let total = f64::from(weights[0] + weights[1]);
+            let expected = 1700.0 * f64::from(weights[0]) / total;
+            let error = (got[0] as f64 - expected).abs();
+            assert!(error <= 2.0, "{weights:?}: {settle:?}, {got:?}");
+        }
+    }
+
+    #[test]
     fn a_spinner_does_not_starve_one_that_sleeps_now_and_then() {
         let mut shares = runnable(&[64, 64]);
         let mut got = [0; 2];
@@ -211,7 +274,7 @@ mod tests {
         shares.iter_mut().for_each(|share| share.charge(1 << 43));
         let used = shares.map(|share| share.used);
         assert_eq!(used[..2], [1 << 53, 1 << 43]);
-        assert_eq!(used[2] >> 32, (1u64 << 53) / 3 >> 32);
+        assert_eq!(used[2] >> 32, ((1u64 << 53) / 3) >> 32);
         shares[0].charge(u64::MAX);
         shares[0].charge(u64::MAX);
         assert_eq!(shares[0].used, u64::MAX, "it ends there");

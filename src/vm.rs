@@ -45,7 +45,7 @@ use crate::{
         sysreg::Present,
     },
     mem::{stage2::Stage2, table::Tables},
-    sync::{SpinLock, doorbell::Doorbell},
+    sync::{Rank, SpinLock, doorbell::Doorbell},
 };
 use alloc::{boxed::Box, string::String, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -175,9 +175,9 @@ impl Vm {
             stage2: (parts.stage2.vttbr(), parts.stage2.vtcr()),
             count_offset: parts.count,
             switches: parts.affinities.iter().copied().map(Switch::new).collect(),
-            gic: SpinLock::new(gic),
-            uart: SpinLock::new(Pl011::new()),
-            rtc: SpinLock::new(Pl031::new(parts.time, host.seconds(parts.count))),
+            gic: SpinLock::new(Rank::Gic, gic),
+            uart: SpinLock::new(Rank::Uart, Pl011::new()),
+            rtc: SpinLock::new(Rank::Rtc, Pl031::new(parts.time, host.seconds(parts.count))),
             bells: parts.affinities.iter().map(|_| Doorbell::new()).collect(),
             port: Port::new(parts.name),
             stats: parts
@@ -189,7 +189,7 @@ impl Vm {
             cared_for: AtomicUsize::new(parts.affinities.len()),
             last_on: host.cpus.iter().map(|_| AtomicUsize::new(0)).collect(),
             counters: Counters::default(),
-            trng: SpinLock::new(parts.generator),
+            trng: SpinLock::new(Rank::Trng, parts.generator),
             stolen_time: parts.stolen_time,
             weight: parts.weight,
             workarounds: host.workarounds(),

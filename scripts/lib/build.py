@@ -8,6 +8,10 @@ from elf import Elf
 from project import ROOT, TARGET, UEFI_TARGET, Failure, shown, write_whole
 
 
+# Guests of the project's own that a vms.toml may name, and what they are built from.
+GUESTS = {"beacon.img": "beacon"}
+
+
 def target_dir():
     """Returns where cargo builds: CARGO_TARGET_DIR, or target at the top."""
     return (ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target")).resolve()
@@ -26,6 +30,13 @@ def image(kernel):
     except OSError as error:
         raise Failure(f"{shown(kernel)}: {error.strerror}; leave --kernel out to build one") from error
     return data if data[0x38:0x3C] == b"ARM\x64" else Elf(kernel).image()
+
+
+def guest(name):
+    """Builds one of `GUESTS`; returns its flat image's bytes."""
+    program = GUESTS[name]
+    _cargo(TARGET, ["--package", "guests", "--bin", program])
+    return Elf(target_dir() / TARGET / "release" / program).image()
 
 
 def uefi_application(image):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import build
 import cpio
 import guests
 from project import Failure, cache_dir, shown
@@ -20,7 +21,7 @@ def make(vms_toml):
     archive = cpio.Archive()
     archive.file("vms.toml", text)
     for name in _names(vms_toml, text):
-        archive.file(name, _find(vms_toml, name).read_bytes())
+        archive.file(name, _read(vms_toml, name))
     return archive.finish()
 
 
@@ -30,8 +31,8 @@ def check(vms_toml):
     if not vms_toml.is_file():
         raise Failure(f"{shown(vms_toml)}: no such file; name a file that describes the VMs")
     for name in _names(vms_toml, vms_toml.read_bytes()):
-        if name not in guests.NAMES:
-            _find(vms_toml, name)
+        if name not in guests.NAMES and name not in build.GUESTS:
+            _read(vms_toml, name)
 
 
 def _names(vms_toml, text):
@@ -68,11 +69,13 @@ def _virtual_machines(vms_toml, text):
     return tables
 
 
-def _find(vms_toml, name):
+def _read(vms_toml, name):
     beside = vms_toml.parent / name
     if beside.is_file():
-        return beside
+        return beside.read_bytes()
     if name in guests.NAMES:
         guests.make_present(quiet=True)
-        return cache_dir() / name
+        return (cache_dir() / name).read_bytes()
+    if name in build.GUESTS:
+        return build.guest(name)
     raise Failure(f"{shown(vms_toml)}: names {name!r}, and there is no file {shown(beside)}")

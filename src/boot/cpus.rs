@@ -16,7 +16,7 @@ use crate::{
     isa::affinity::Affinity,
     mem::stage1,
     refuse,
-    sched::cpu::{Cpu, Event, Inbox},
+    sched::cpu::{Cpu, Event, Inbox, work::Work},
     sync::Once,
     vm::{host::Host, traps},
 };
@@ -143,6 +143,7 @@ pub fn run(host: &Arc<Host>) -> ! {
             Event::Moved(vcpu, cpu) => hand_over(host, cpu, vcpu),
             Event::Command(line) => crate::console::run(&line),
             Event::Halted(vm) => crate::debugger::halted(&vm),
+            Event::Done(work) => work.finish(),
         }
     }
 }
@@ -150,6 +151,12 @@ pub fn run(host: &Arc<Host>) -> ! {
 /// Returns how many CPUs run guests.
 pub fn online() -> usize {
     ONLINE.load(Ordering::Acquire)
+}
+
+/// Hands work to a CPU.
+pub fn hand_over_work(host: &Host, cpu: usize, work: Box<dyn Work>) {
+    INBOXES[cpu].send_work(work);
+    host.kick(cpu);
 }
 
 /// Hands a vCPU to a CPU.

@@ -25,7 +25,7 @@ use crate::{
     mem::{frames::Frames, stage1},
     mmio::Mmio,
     refuse,
-    sync::SpinLock,
+    sync::{Rank, SpinLock},
     vm::host::{Host, HostGic, Interrupts, KICK, NUDGE, PhysicalCpu, PrivatePart},
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -204,7 +204,7 @@ fn start_gicv3(
         .iter()
         .map(|&affinity| {
             let redistributor = redistributor(&regions, affinity, interrupts)?;
-            let part = PrivatePart::V3(SpinLock::new(redistributor));
+            let part = PrivatePart::V3(SpinLock::new(Rank::Redistributor, redistributor));
             Ok(PhysicalCpu::new(affinity, part))
         })
         .collect::<Result<Vec<_>, Refusal>>()?;

@@ -1,14 +1,19 @@
 //! Guests: from the bundle's list to running vCPUs.
 
-mod crashes;
+mod commands;
 mod make;
+mod making;
 
-use super::{cpus, entropy::Source, memory};
+pub use commands::{
+    free_bytes, move_vcpu, named, restart, running, start_by_name, starting, stop, stop_all,
+};
+
+use super::{cpus, entropy::Source, memory, restarts::Restarts};
 use crate::{
     addr::PaRange,
     board::Board,
     config::{Config, sources, vms::Reaction},
-    cpu::{timer, tlb},
+    cpu::{barrier, timer, tlb},
     dev::{
         console,
         power::{Last, Power},
@@ -23,12 +28,12 @@ use crate::{
         vmids::Vmids,
     },
     refuse,
-    sync::SpinLock,
-    vm::{Ending, Vm, host::Host, input, pvtime, vcpu::Vcpu},
+    sync::{Rank, SpinLock},
+    vm::{Ending, Vm, host::Host, input, load::Filling, pvtime, vcpu::Vcpu},
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
-use crashes::Crashes;
-use make::{ThisMachine, check_state, make_vm};
+use make::{Prepared, ThisMachine, check_state};
+use making::{Making, News};
 
 /// Reads what VMs there are; says what is wrong with those that can't be had.
 pub fn bundle(board: &Board) -> Result<Config<'static>, Refusal> {
@@ -52,6 +57,18 @@ struct Running {
     number: usize,
     stage2: Stage2<HeapTables<ThisMachine>>,
     memory: Memory,
+    /// The physical count when it began.
+    since: u64,
+}
+
+/// A VM that is being made: its RAM is filled, outside of the lock.
+struct Starting {
+    number: usize,
+    prepared: Prepared,
+    memory: Memory,
+    /// The CPU of each vCPU.
+    homes: Vec<usize>,
+    news: Arc<News>,
 }
 
 /// The frames that a VM has.
@@ -73,18 +90,25 @@ struct Guests {
     /// The time of day at count 0, in seconds since 1970.
     time_at_count_0: u64,
     running: Vec<Running>,
+    starting: Vec<Starting>,
     vmids: Vmids,
-    crashes: Crashes,
+    restarts: Restarts,
     /// The CPU that the next vCPU goes to when its owner did not say.
     next_cpu: usize,
     /// The VM that has the console to itself whenever it starts.
     front: Option<String>,
+    /// The VM that comes to the front when it is made, as its place in the list.
+    awaited: Option<usize>,
+    /// Whether any VM ever ran.
+    any_ran: bool,
+    /// Whether nothing is to be started any more.
+    is_ending: bool,
 }
 
-static GUESTS: SpinLock<Option<Guests>> = SpinLock::new(None);
+static GUESTS: SpinLock<Option<Guests>> = SpinLock::new(Rank::Guests, None);
 
-/// Makes the VMs of the bundle and starts them. Those that can't be made are left out, with a line
-/// each; with none left there is a refusal.
+/// Begins to make the VMs of the bundle, which start when they are made. Those that can't be are left
+/// out, with a line each; with none left there is a refusal.
 pub fn start(
     config: Config<'static>,
     host: &Arc<Host>,
@@ -95,7 +119,6 @@ pub fn start(
     front: Option<String>,
 ) -> Result<(), Refusal> {
     let count = config.vms.len();
-    // Held until all are made: one that ends before the last is made has to wait for its clearing up.
     let mut all = GUESTS.lock();
     let guests = all.insert(Guests {
         config,
@@ -106,13 +129,17 @@ pub fn start(
         last: Last::Off,
         time_at_count_0,
         running: Vec::new(),
+        starting: Vec::new(),
         vmids: Vmids::new(wide_vmids(host)),
-        crashes: Crashes::new(host.frequency),
+        restarts: Restarts::new(host.frequency),
         next_cpu: 0,
         front,
+        awaited: None,
+        any_ran: false,
+        is_ending: false,
     });
     for number in 0..count {
-        match guests.start(number) {
+        match guests.begin(number, 0) {
             Err(refusal) if count == 1 => return Err(refusal),
             Err(refusal) => log::error!("{refusal}"),
             Ok(()) => {}
@@ -123,10 +150,21 @@ pub fn start(
     {
         log::warn!("console={front}: there is no VM of that name");
     }
-    if guests.running.is_empty() {
+    if guests.starting.is_empty() {
         return Err(refuse!("no guest could be started"));
     }
     Ok(())
+}
+
+/// Starts a VM whose RAM is filled, or gives up one for which that failed.
+pub fn made(making: Making) {
+    let mut guests = GUESTS.lock();
+    let goes_on = guests.as_mut().is_none_or(|guests| guests.made(making));
+    drop(guests);
+    if !goes_on {
+        log::error!("no guest could be started");
+        barrier::halt();
+    }
 }
 
 /// Clears up after a VM whose last vCPU stopped: starts it anew if it asked for that, and turns the
@@ -145,103 +183,6 @@ fn with<R>(f: impl FnOnce(&mut Guests) -> Result<R, Refusal>) -> Result<R, Refus
     }
 }
 
-/// Returns the VMs that run.
-pub fn running() -> Vec<Arc<Vm>> {
-    with(|guests| Ok(guests.running.iter().map(|r| r.vm.clone()).collect())).unwrap_or_default()
-}
-
-/// Returns how much of the machine's RAM no VM has, in bytes.
-pub fn free_bytes() -> u64 {
-    with(|guests| Ok(guests.frames.free_bytes())).unwrap_or_default()
-}
-
-/// Returns the VM of this name, if it runs.
-pub fn named(name: &str) -> Option<Arc<Vm>> {
-    running().into_iter().find(|vm| vm.name == name)
-}
-
-/// Moves a vCPU to another CPU.
-///
-/// # Errors
-///
-/// A refusal when there is no such vCPU or no such CPU.
-pub fn move_vcpu(name: &str, vcpu: usize, cpu: usize) -> Result<(), Refusal> {
-    let vm = named(name).ok_or_else(|| refuse!("no VM named {name:?} runs"))?;
-    if vcpu >= vm.switches.len() {
-        return Err(refuse!(
-            "{name} has vCPUs 0 to {}",
-            vm.switches.len().saturating_sub(1)
-        ));
-    }
-    if cpu >= cpus::online() {
-        return Err(refuse!(
-            "the machine has CPUs 0 to {}",
-            cpus::online().saturating_sub(1)
-        ));
-    }
-    vm.ask_move(vcpu, cpu);
-    Ok(())
-}
-
-fn end(name: &str, ending: Ending) -> Result<(), Refusal> {
-    let vm = named(name).ok_or_else(|| refuse!("no VM named {name:?} runs"))?;
-    vm.end(ending);
-    // vCPUs that stand still leave as all do.
-    crate::debugger::forget(&vm);
-    Ok(())
-}
-
-/// Stops a VM.
-///
-/// # Errors
-///
-/// A refusal when it does not run.
-pub fn stop(name: &str) -> Result<(), Refusal> {
-    end(name, Ending::Off)
-}
-
-/// Stops a VM and starts it anew.
-///
-/// # Errors
-///
-/// A refusal when it does not run.
-pub fn restart(name: &str) -> Result<(), Refusal> {
-    end(name, Ending::Restart)
-}
-
-/// Stops all VMs; with the last, this becomes of the machine.
-pub fn stop_all(last: Last) {
-    if let Some(guests) = GUESTS.lock().as_mut() {
-        guests.last = last;
-    }
-    for vm in running() {
-        vm.end(Ending::Off);
-        crate::debugger::forget(&vm);
-    }
-}
-
-/// Starts a VM of the bundle that does not run.
-///
-/// # Errors
-///
-/// A refusal when there is none of this name, when it runs, or when it can't be made.
-pub fn start_by_name(name: &str) -> Result<(), Refusal> {
-    with(|guests| {
-        let mut vms = guests.config.vms.iter();
-        let number = vms
-            .position(|vm| vm.name == name)
-            .ok_or_else(|| refuse!("the bundle has no VM named {name:?}"))?;
-        if guests
-            .running
-            .iter()
-            .any(|running| running.number == number)
-        {
-            return Err(refuse!("{name} runs already"));
-        }
-        guests.start(number)
-    })
-}
-
 /// Returns whether all CPUs have VMIDs of 16 bits.
 fn wide_vmids(host: &Host) -> bool {
     let ids = &host.ids;
@@ -249,25 +190,36 @@ fn wide_vmids(host: &Host) -> bool {
 }
 
 impl Guests {
-    fn start(&mut self, number: usize) -> Result<(), Refusal> {
+    /// Begins to make a VM, when the counter gets there.
+    fn begin(&mut self, number: usize, when: u64) -> Result<(), Refusal> {
         let name = self.config.vms[number].name.clone();
-        let (running, vcpus) = self
-            .make(number)
+        let (prepared, memory) = self
+            .prepare(number)
             .map_err(|refusal| refuse!("vm.{name}: {refusal}"))?;
-        let alone = self.front.as_ref() == Some(&name);
-        if alone || input::reader().is_none() {
-            input::give_to(&running.vm, alone);
-        }
-        self.running.push(running);
-        console::show_names(self.running.len() > 1);
-        let pins = self.config.vms[number].pin.clone();
-        for (n, vcpu) in vcpus.into_iter().enumerate() {
-            let cpu = match pins.get(n) {
+        let config = &self.config.vms[number];
+        let (weight, pins) = (config.weight, config.pin.clone());
+        let homes: Vec<_> = (0..config.cpus as usize)
+            .map(|n| match pins.get(n) {
                 Some(&pin) => pin as usize,
                 None => self.any_cpu(),
-            };
-            cpus::hand_over(&self.host, cpu, vcpu);
+            })
+            .collect();
+        let first = homes.first().copied().unwrap_or(0);
+        let news = Arc::new(News::new(&name));
+        let (prepared, filling) = prepared;
+        let making = Making::new(filling, &news, weight, when);
+        self.starting.push(Starting {
+            number,
+            prepared,
+            memory,
+            homes,
+            news,
+        });
+        if input::reader().is_none() && self.awaited.is_none() {
+            self.awaited = Some(number);
         }
+        self.show_names();
+        cpus::hand_over_work(&self.host, first, Box::new(making));
         Ok(())
     }
 
@@ -277,12 +229,19 @@ impl Guests {
         cpu
     }
 
-    fn make(&mut self, number: usize) -> Result<(Running, Vec<Box<Vcpu>>), Refusal> {
+    fn show_names(&self) {
+        console::show_names(self.running.len() + self.starting.len() > 1);
+    }
+
+    fn prepare(
+        &mut self,
+        number: usize,
+    ) -> Result<((Prepared, Filling<'static>), Memory), Refusal> {
         let vmid = self.free_vmid()?;
         let config = &self.config.vms[number];
-        config.check_machine(cpus::online() as u32, self.frames.free_bytes())?;
-        check_state(config, &self.host)?;
         let online = cpus::online();
+        config.check_machine(online as u32, self.frames.free_bytes())?;
+        check_state(config, &self.host)?;
         if config.cpus as usize > online {
             log::info!(
                 "vm.{}: its {} vCPUs share {online} of the machine's CPUs",
@@ -292,30 +251,80 @@ impl Guests {
         }
         let memory = self.allocate(vmid, config.memory, config.cpus)?;
         let config = &self.config.vms[number];
-        let made = make_vm(
+        let prepared = make::prepare(
             config,
             &memory,
             &self.host,
             &mut self.frames,
             &mut self.entropy,
-            self.time_at_count_0,
         );
-        match made {
-            Ok((vm, stage2)) => {
-                let vcpus = (0..vm.switches.len()).map(|n| Vcpu::new(&vm, n)).collect();
-                let running = Running {
-                    vm,
-                    number,
-                    stage2,
-                    memory,
-                };
-                Ok((running, vcpus))
-            }
+        match prepared {
+            Ok(prepared) => Ok((prepared, memory)),
             Err(refusal) => {
                 self.give_back(&memory);
                 Err(refusal)
             }
         }
+    }
+
+    /// Starts a VM whose RAM is filled, or gives up one for which that failed. Returns false when
+    /// that was the last hope for any.
+    fn made(&mut self, making: Making) -> bool {
+        let mut all = self.starting.iter();
+        let Some(place) = all.position(|it| Arc::ptr_eq(&it.news, making.news())) else {
+            return true;
+        };
+        let starting = self.starting.remove(place);
+        let number = starting.number;
+        let name = self.config.vms[number].name.clone();
+        if let Err(refusal) = self.complete(starting, making) {
+            log::error!("vm.{name}: {refusal}");
+            if self.awaited == Some(number) {
+                self.choose_front(number);
+            }
+            self.show_names();
+            return !self.is_over();
+        }
+        true
+    }
+
+    fn complete(&mut self, starting: Starting, making: Making) -> Result<(), Refusal> {
+        let Starting {
+            number,
+            prepared,
+            memory,
+            homes,
+            ..
+        } = starting;
+        let config = &self.config.vms[number];
+        let vm = making
+            .into_memory()
+            .and_then(|ram| prepared.make(config, &memory, ram, &self.host, self.time_at_count_0));
+        let (vm, stage2) = match vm {
+            Ok(made) => made,
+            Err(refusal) => {
+                // Its tables are gone.
+                self.give_back(&memory);
+                return Err(refusal);
+            }
+        };
+        self.any_ran = true;
+        let alone = self.front.as_ref() == Some(&config.name);
+        if alone || self.awaited == Some(number) {
+            self.awaited = self.awaited.filter(|&awaited| awaited != number);
+            input::give_to(&vm, alone);
+        }
+        self.running.push(Running {
+            vm: vm.clone(),
+            number,
+            stage2,
+            memory,
+            since: timer::count(),
+        });
+        for (n, cpu) in homes.into_iter().enumerate() {
+            cpus::hand_over(&self.host, cpu, Vcpu::new(&vm, n));
+        }
+        Ok(())
     }
 
     /// Takes the frames of a VM.
@@ -344,7 +353,9 @@ impl Guests {
 
     /// Returns a VMID that no VM has.
     fn free_vmid(&mut self) -> Result<u16, Refusal> {
-        let used: Vec<_> = self.running.iter().map(|vm| vm.memory.vmid).collect();
+        let running = self.running.iter().map(|vm| vm.memory.vmid);
+        let starting = self.starting.iter().map(|vm| vm.memory.vmid);
+        let used: Vec<_> = running.chain(starting).collect();
         let fresh = self
             .vmids
             .take(&used)
@@ -374,52 +385,99 @@ impl Guests {
             number,
             stage2,
             memory,
+            since,
             ..
         } = self.running.remove(place);
         // The tables go first: until then a CPU could still reach the frames.
         drop(stage2);
         self.give_back(&memory);
-        self.react(number, vm.ending());
-        if self.running.is_empty() {
-            return self.end_machine();
-        }
+        self.react(number, vm.ending(), timer::count().saturating_sub(since));
         if was_in_front {
-            self.choose_front(&vm.name);
+            self.choose_front(number);
         }
-        console::show_names(self.running.len() > 1);
+        self.show_names();
+        self.is_over();
     }
 
-    /// Does what the owner wants done after a VM has ended in this way.
-    fn react(&mut self, number: usize, ending: Option<Ending>) {
+    /// Does what the owner wants done after a VM that ran for so many counts ended in this way.
+    fn react(&mut self, number: usize, ending: Option<Ending>, ran: u64) {
         let config = &self.config.vms[number];
+        let now = timer::count();
         let reaction = match ending {
+            _ if self.is_ending => Reaction::Stop,
             Some(Ending::Restart) => Reaction::Restart,
             Some(Ending::Reset) => config.on_reboot,
-            Some(Ending::Crash) => match self.crashes.note(number, timer::count()) {
+            Some(Ending::Crash) => match self.restarts.note_crash(number, now) {
                 true => config.on_crash,
                 false => {
                     log::error!("{}: it keeps crashing", config.name);
                     Reaction::Stop
                 }
             },
-            _ => return log::info!("{}: powered off", config.name),
+            _ => Reaction::Stop,
         };
-        if reaction == Reaction::Stop {
-            return log::info!("{}: stays stopped", config.name);
+        match (reaction, ending) {
+            (Reaction::Stop, Some(Ending::Off) | None) => {
+                return log::info!("{}: powered off", config.name);
+            }
+            (Reaction::Stop, _) => return log::info!("{}: stays stopped", config.name),
+            (Reaction::Restart, _) => log::info!("{}: starts anew", config.name),
         }
-        log::info!("{}: starts anew", config.name);
-        if let Err(refusal) = self.start(number) {
+        let pause = match ending {
+            Some(Ending::Restart) => 0,
+            _ => self.restarts.pause(number, ran),
+        };
+        if let Err(refusal) = self.begin(number, now.saturating_add(pause)) {
             log::error!("{refusal}");
         }
     }
 
     /// Brings a VM to the front after the one that was there ended: the same started anew, or the
     /// first.
-    fn choose_front(&self, name: &str) {
-        let same = self.running.iter().find(|running| running.vm.name == name);
-        if let Some(next) = same.or(self.running.first()) {
+    fn choose_front(&mut self, before: usize) {
+        self.awaited = None;
+        let mut starting = self.starting.iter().map(|starting| starting.number);
+        if starting.clone().any(|number| number == before) {
+            self.awaited = Some(before);
+        } else if let Some(next) = self.running.first() {
             let alone = self.front.as_ref() == Some(&next.vm.name);
             input::give_to(&next.vm, alone);
+        } else {
+            self.awaited = starting.next();
+        }
+    }
+
+    /// Ends the machine if no VM is left that keeps it on; returns whether none ever ran, so that
+    /// its owner should see why.
+    fn is_over(&mut self) -> bool {
+        let config = &self.config.vms;
+        let keeps_on = |number: usize| config.get(number).is_some_and(|vm| !vm.background);
+        let running = self.running.iter().map(|vm| vm.number);
+        let starting = self.starting.iter().map(|vm| vm.number);
+        let left: Vec<_> = running.chain(starting).collect();
+        if left.is_empty() {
+            if self.any_ran {
+                self.end_machine();
+            }
+            return !self.any_ran;
+        }
+        let any_ever = config.iter().any(|vm| !vm.background);
+        if !self.is_ending && any_ever && !left.iter().any(|&number| keeps_on(number)) {
+            log::info!("only VMs in the background are left: stopping them");
+            self.stop_all();
+        }
+        false
+    }
+
+    /// Stops all VMs, and whatever is being made.
+    fn stop_all(&mut self) {
+        self.is_ending = true;
+        for starting in &self.starting {
+            starting.news.cancel();
+        }
+        for running in &self.running {
+            running.vm.end(Ending::Off);
+            crate::debugger::forget(&running.vm);
         }
     }
 

@@ -105,6 +105,7 @@ fn vm<'a>(
         load: None,
         aarch32: false,
         weight: DEFAULT_WEIGHT,
+        background: false,
         on_reboot: DEFAULT_ON_REBOOT,
         on_crash: DEFAULT_ON_CRASH,
     })

@@ -46,6 +46,7 @@ fn vms_get_their_files() {
         load: None,
         aarch32: false,
         weight: DEFAULT_WEIGHT,
+        background: false,
         on_reboot: Reaction::Restart,
         on_crash: Reaction::Stop,
     };
@@ -61,6 +62,7 @@ fn vms_get_their_files() {
         load: Some(0x1000),
         aarch32: true,
         weight: DEFAULT_WEIGHT,
+        background: false,
         on_reboot: Reaction::Restart,
         on_crash: Reaction::Stop,
     };

@@ -12,6 +12,7 @@
 //! load     = "0x80000"         # where in RAM a raw binary goes
 //! aarch32  = false
 //! weight   = 64                # its part of a CPU that it shares, 1 to 1024
+//! background = false           # true: it is stopped when no other is left
 //! on_reboot = "restart"        # or "stop"
 //! on_crash  = "stop"           # or "restart"
 //! ```
@@ -68,6 +69,8 @@ pub struct VmTable {
     pub aarch32: bool,
     /// What it gets of a CPU in proportion to others.
     pub weight: u32,
+    /// Whether the machine may be turned off while it runs.
+    pub background: bool,
     /// What follows when its guest asks for a reset.
     pub on_reboot: Reaction,
     /// What follows when it can't go on.
@@ -176,6 +179,7 @@ impl VmTable {
             load: None,
             aarch32: false,
             weight: DEFAULT_WEIGHT,
+            background: false,
             on_reboot: DEFAULT_ON_REBOOT,
             on_crash: DEFAULT_ON_CRASH,
         };
@@ -194,6 +198,7 @@ impl VmTable {
                 }
                 "aarch32" => vm.aarch32 = boolean(&value)?,
                 "weight" => vm.weight = number(&value, "weight", MAX_WEIGHT)?,
+                "background" => vm.background = boolean(&value)?,
                 "on_reboot" => vm.on_reboot = reaction(&value)?,
                 "on_crash" => vm.on_crash = reaction(&value)?,
                 _ => return Err(unknown(&key)),
@@ -213,7 +218,7 @@ fn unknown(key: &Placed<String>) -> Fault {
     fault!(
         key,
         "unknown field `{}`, expected one of `kernel`, `ramdisk`, `dtb`, `bootargs`, `cpus`, \
-         `memory`, `pin`, `load`, `aarch32`, `weight`, `on_reboot`, `on_crash`",
+         `memory`, `pin`, `load`, `aarch32`, `weight`, `background`, `on_reboot`, `on_crash`",
         key.value
     )
 }

@@ -16,6 +16,9 @@ pub struct Local {
     stacks: [(*const u8, *const u8); 2],
     /// How many faults of EL2 this CPU is reporting.
     faults: AtomicU32,
+    /// The locks it holds, a bit for each rank.
+    #[cfg(debug_assertions)]
+    locks: AtomicU32,
 }
 
 // SAFETY: the pointer is an address that only the vectors use; `faults` is atomic, the rest constant.
@@ -34,6 +37,8 @@ impl Local {
             index,
             stacks: [stack, emergency],
             faults: AtomicU32::new(0),
+            #[cfg(debug_assertions)]
+            locks: AtomicU32::new(0),
         }
     }
 
@@ -57,6 +62,25 @@ impl Local {
     pub fn count_fault(&self) -> u32 {
         self.faults.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// Returns where it is noted which locks this CPU holds, for those who check their order; `None` at
+/// EL1, where there is no block.
+#[cfg(debug_assertions)]
+pub fn locks() -> Option<&'static AtomicU32> {
+    #[cfg(target_os = "none")]
+    {
+        let level: u64;
+        // SAFETY: reads a register.
+        unsafe {
+            core::arch::asm!("mrs {}, currentel", out(reg) level,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        if level >> 2 != 2 {
+            return None;
+        }
+    }
+    Some(&this().locks)
 }
 
 #[cfg(target_os = "none")]

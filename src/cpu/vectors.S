@@ -91,6 +91,9 @@
     b       resume_all
     .endm
 
+// An FIQ takes the same way, and none comes: the distributor forwards group 1 alone, which is IRQ for
+// whoever is not Secure; a GICv2's only group is IRQ while GICC_CTLR.FIQEn is clear; Secure interrupts are
+// EL3's where there is one (GICv3, "Interrupt grouping"; GICv2, "Interrupt grouping support").
     .macro  guest_irq
     .balign 0x80
     save_volatile

@@ -4,7 +4,7 @@ use super::{Debugger, NoneLeft};
 use crate::{
     boot::guests,
     log::print,
-    sync::SpinLock,
+    sync::{Rank, SpinLock},
     vm::{
         Vm,
         debug::{
@@ -17,7 +17,7 @@ use crate::{
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 /// The VMs that are being debugged.
-static DEBUGGERS: SpinLock<Vec<Debugger>> = SpinLock::new(Vec::new());
+static DEBUGGERS: SpinLock<Vec<Debugger>> = SpinLock::new(Rank::Debuggers, Vec::new());
 
 /// Returns whether this is one of the commands here.
 pub fn is_command(verb: &str) -> bool {

@@ -4,14 +4,14 @@
 //! the others appear whole. Where there are several guests, each line says whose it is.
 
 use super::uart::Uart;
-use crate::sync::SpinLock;
+use crate::sync::{Rank, SpinLock};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Returns the console, once there is one.
 #[cfg(target_os = "none")]
 fn shared() -> &'static SpinLock<Option<Console>> {
-    static CONSOLE: SpinLock<Option<Console>> = SpinLock::new(None);
+    static CONSOLE: SpinLock<Option<Console>> = SpinLock::new(Rank::Console, None);
     &CONSOLE
 }
 
@@ -19,7 +19,7 @@ fn shared() -> &'static SpinLock<Option<Console>> {
 #[cfg(not(target_os = "none"))]
 fn shared() -> &'static SpinLock<Option<Console>> {
     std::thread_local! {
-        static CONSOLE: &'static SpinLock<Option<Console>> = Box::leak(Box::default());
+        static CONSOLE: &'static SpinLock<Option<Console>> = Box::leak(Box::new(SpinLock::new(Rank::Console, None)));
     }
     CONSOLE.with(|console| *console)
 }
@@ -62,10 +62,13 @@ impl Port {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: name.into(),
-            line: SpinLock::new(Line {
-                bytes: [0; LINE],
-                length: 0,
-            }),
+            line: SpinLock::new(
+                Rank::Line,
+                Line {
+                    bytes: [0; LINE],
+                    length: 0,
+                },
+            ),
         }
     }
 

@@ -16,7 +16,7 @@ use buddy_system_allocator::Heap as Buddy;
 
 use crate::addr::{PAGE_SIZE, Va};
 use crate::cpu::cache;
-use crate::sync::SpinLock;
+use crate::sync::{Rank, SpinLock};
 
 /// Orders of the allocator: blocks up to 2 GiB.
 const ORDER: usize = 32;
@@ -47,7 +47,7 @@ impl Heap {
     /// Makes a heap that has nothing.
     pub const fn new() -> Self {
         Self {
-            buddy: SpinLock::new(Buddy::new()),
+            buddy: SpinLock::new(Rank::Heap, Buddy::new()),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::{
         stage1::{Access, MemoryKind, Regime},
     },
     mmio::Mmio,
-    sync::SpinLock,
+    sync::{Rank, SpinLock},
 };
 use alloc::{
     alloc::{alloc_zeroed, dealloc},
@@ -159,7 +159,7 @@ fn allocate_pages(count: usize) -> Option<*mut u8> {
     (!pages.is_null()).then_some(pages)
 }
 
-static MAP: SpinLock<Option<Map>> = SpinLock::new(None);
+static MAP: SpinLock<Option<Map>> = SpinLock::new(Rank::Map, None);
 
 impl Map {
     fn attributes(&self, kind: MemoryKind, access: Access) -> Attributes {

@@ -5,12 +5,13 @@
 
 #[cfg(feature = "selftest")]
 pub mod remake;
+pub mod work;
 
 use super::{Choice, NEVER, Share, first_deadline, pick, wake};
 use crate::{
     cpu::{barrier, local, timer, tlb},
     dev::gic::{CpuInterface, Interface, Taken},
-    sync::SpinLock,
+    sync::{Rank, SpinLock},
     vm::{
         Ending, Vm,
         debug::{self, control},
@@ -20,22 +21,28 @@ use crate::{
     },
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use work::{Work, Works};
 
 /// How long a vCPU runs before another has its turn, in parts of a second.
 const SLICES_PER_SECOND: u64 = 250;
 
-/// vCPUs on their way into the care of a CPU.
-pub struct Inbox(SpinLock<Vec<Box<Vcpu>>>);
+/// What is on its way into the care of a CPU.
+pub struct Inbox(SpinLock<Vec<Handed>>);
+
+enum Handed {
+    Vcpu(Box<Vcpu>),
+    Work(Box<dyn Work>),
+}
 
 impl Inbox {
     /// Makes an empty one.
     pub const fn new() -> Self {
-        Self(SpinLock::new(Vec::new()))
+        Self(SpinLock::new(Rank::Inbox, Vec::new()))
     }
 
     /// Hands a vCPU over; its CPU has still to be kicked.
     pub fn send(&self, vcpu: Box<Vcpu>) {
-        self.0.lock().push(vcpu);
+        self.0.lock().push(Handed::Vcpu(vcpu));
     }
 }
 
@@ -55,6 +62,8 @@ pub enum Event {
     Command(String),
     /// The last of the vCPUs of a VM that shall stand still does.
     Halted(Arc<Vm>),
+    /// Work of EL2's own is done.
+    Done(Box<dyn Work>),
 }
 
 /// A physical CPU's part in running guests.
@@ -64,6 +73,7 @@ pub struct Cpu {
     vcpus: Vec<Box<Vcpu>>,
     /// One for each of `vcpus`.
     shares: Vec<Share>,
+    works: Works,
     resident: Option<usize>,
     last: usize,
     slice: u64,
@@ -85,6 +95,7 @@ impl Cpu {
             inbox,
             vcpus: Vec::new(),
             shares: Vec::new(),
+            works: Works::new(),
             resident: None,
             last: 0,
             is_called: true,
@@ -113,7 +124,18 @@ impl Cpu {
             if now >= self.alarm {
                 self.wake_by_timers(now);
             }
-            match pick(&self.shares, self.last) {
+            let next = pick(&self.shares, self.last);
+            if !self.works.is_empty()
+                && let Some(n) = self
+                    .works
+                    .next(now, &self.shares, next.map(|next| next.who))
+            {
+                match self.work(n) {
+                    Some(event) => return event,
+                    None => continue,
+                }
+            }
+            match next {
                 Some(choice) => self.take_turn(choice, now),
                 None => self.idle(),
             }
@@ -141,7 +163,14 @@ impl Cpu {
     /// Takes new vCPUs into care.
     fn admit(&mut self) {
         let known = self.vcpus.len();
-        for vcpu in self.inbox.0.lock().drain(..) {
+        for handed in self.inbox.0.lock().drain(..) {
+            let vcpu = match handed {
+                Handed::Vcpu(vcpu) => vcpu,
+                Handed::Work(work) => {
+                    self.works.add(work);
+                    continue;
+                }
+            };
             vcpu.vm().set_home(vcpu.index(), local::this().index);
             self.shares.push(Share::new(vcpu.vm().weight));
             self.vcpus.push(vcpu);
@@ -232,7 +261,8 @@ impl Cpu {
         self.make_resident(n);
         self.note_choice(n, start);
         let due = debug::settle(&mut self.vcpus, n, start);
-        let end = choice.contended.then(|| start.saturating_add(self.slice));
+        let contended = choice.contended || !self.works.is_empty();
+        let end = contended.then(|| start.saturating_add(self.slice));
         set_alarm(due.into_iter().chain(end).fold(self.alarm, u64::min));
         let vcpu = &mut self.vcpus[n];
         let exit = vcpu.run();
@@ -264,6 +294,15 @@ impl Cpu {
         self.vcpus[chosen].end_wait(now);
     }
 
+    /// Counts that time is stolen from all that could run.
+    fn pass_over_all(&mut self, now: u64) {
+        for (vcpu, share) in self.vcpus.iter_mut().zip(&self.shares) {
+            if share.runnable {
+                vcpu.pass_over(now);
+            }
+        }
+    }
+
     fn crash(&self, n: usize, reason: &str) {
         let vcpu = &self.vcpus[n];
         log::error!(
@@ -291,7 +330,7 @@ impl Cpu {
     }
 
     fn make_resident(&mut self, n: usize) {
-        let shared = self.vcpus.len() > 1;
+        let shared = self.vcpus.len() > 1 || !self.works.is_empty();
         if self.resident != Some(n) {
             self.put();
             let vcpu = &mut self.vcpus[n];
@@ -359,7 +398,11 @@ impl Cpu {
 
     /// Sleeps until there is something to do.
     fn idle(&mut self) {
-        set_alarm(self.alarm);
+        set_alarm(
+            self.works
+                .first()
+                .map_or(self.alarm, |work| work.min(self.alarm)),
+        );
         // The interrupts it sends are on their way.
         barrier::isb();
         barrier::dsb_sy();

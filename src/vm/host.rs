@@ -14,7 +14,7 @@ use crate::{
         smccc::Firmware,
     },
     isa::{affinity::Affinity, encoding::Encoding, features::IdRegs, speculation::Workarounds},
-    sync::{SpinLock, doorbell::Attention},
+    sync::{Rank, SpinLock, doorbell::Attention},
 };
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -146,7 +146,7 @@ impl Host {
                 vhe: e2h != 0,
                 features: ids.features(),
             },
-            workarounds: SpinLock::new(workarounds_here(firmware)),
+            workarounds: SpinLock::new(Rank::Workarounds, workarounds_here(firmware)),
             firmware,
             entropy: entropy(&ids),
             ids,

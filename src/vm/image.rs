@@ -21,8 +21,11 @@ use alloc::vec::Vec;
 pub use arm64::Arm64;
 use elf::Elf;
 pub use layout::{Extent, Layout};
-pub use source::Source;
+pub use source::{Source, Unpacking};
 pub use zimage::Zimage;
+
+#[cfg(test)]
+pub(super) use gzip::tests::gzip as gzipped;
 
 use crate::error::Refusal;
 use crate::refuse;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     dev::console::{self, Input},
-    sync::SpinLock,
+    sync::{Rank, SpinLock},
 };
 use alloc::{
     string::String,
@@ -31,12 +31,15 @@ struct Desk {
 impl Desk {
     const fn new() -> Self {
         Self {
-            reader: SpinLock::new(Weak::new()),
-            command: SpinLock::new(CommandLine {
-                open: false,
-                line: String::new(),
-                entered: false,
-            }),
+            reader: SpinLock::new(Rank::Reader, Weak::new()),
+            command: SpinLock::new(
+                Rank::Command,
+                CommandLine {
+                    open: false,
+                    line: String::new(),
+                    entered: false,
+                },
+            ),
         }
     }
 }

@@ -34,9 +34,16 @@ impl From<TableError> for Unreachable {
     }
 }
 
-/// How far the cleaning of a guest's RAM has come, in bytes.
+/// How far the cleaning, or the zeroing, of a guest's RAM has come, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Cleaning(u64);
+
+impl Cleaning {
+    /// Returns how much is done, in bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
 
 /// A range that a guest named, proved to lie in its RAM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,12 +153,26 @@ impl GuestMemory {
     ///
     /// [`Unreachable`].
     pub fn zero(&self) -> Result<(), Unreachable> {
-        self.each_window(self.all(), |window, size| {
+        let mut progress = Cleaning::default();
+        while !self.zero_some(&mut progress)? {}
+        Ok(())
+    }
+
+    /// Does the next part of [`GuestMemory::zero`], one window at most; returns whether that was the
+    /// last.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`].
+    pub fn zero_some(&self, progress: &mut Cleaning) -> Result<bool, Unreachable> {
+        let done = self.some(progress, |window, size| {
             // SAFETY: the window shows whole pages of the guest's RAM, and the VM does not run.
             unsafe { cache::zero_memory(window, size) }
         })?;
-        cache::invalidate_instructions();
-        Ok(())
+        if done {
+            cache::invalidate_instructions();
+        }
+        Ok(done)
     }
 
     /// Cleans all RAM to the point of coherency, so that a guest whose caches are off reads what
@@ -173,16 +194,9 @@ impl GuestMemory {
     ///
     /// [`Unreachable`].
     pub fn clean_some(&self, progress: &mut Cleaning) -> Result<bool, Unreachable> {
-        let left = self.size().saturating_sub(progress.0);
-        let range = GuestRange {
-            offset: progress.0,
-            size: left.min(WINDOW_SIZE),
-        };
-        self.each_window(range, |window, size| {
+        let done = self.some(progress, |window, size| {
             cache::clean_invalidate(window, size);
         })?;
-        progress.0 = progress.0.saturating_add(range.size);
-        let done = left <= WINDOW_SIZE;
         if done {
             barrier::dsb_sy();
             cache::invalidate_instructions();
@@ -190,11 +204,20 @@ impl GuestMemory {
         Ok(done)
     }
 
-    fn all(&self) -> GuestRange {
-        GuestRange {
-            offset: 0,
-            size: self.size(),
-        }
+    /// Shows `f` the next part of all RAM; returns whether that was the last.
+    fn some(
+        &self,
+        progress: &mut Cleaning,
+        f: impl FnMut(*mut u8, usize),
+    ) -> Result<bool, Unreachable> {
+        let left = self.size().saturating_sub(progress.0);
+        let range = GuestRange {
+            offset: progress.0,
+            size: left.min(WINDOW_SIZE),
+        };
+        self.each_window(range, f)?;
+        progress.0 = progress.0.saturating_add(range.size);
+        Ok(left <= WINDOW_SIZE)
     }
 
     /// Shows `f` the memory of a range, a window at a time, in order.

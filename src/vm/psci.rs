@@ -81,6 +81,7 @@ impl Vcpu {
         if others.any(|(n, switch)| n != self.index && switch.power() != Power::Off) {
             return Err(Error::Denied);
         }
+        self.put_fp();
         restart(self.sysregs_mut(), start.entry);
         self.frame.write(0, start.context);
         Ok(())

@@ -184,11 +184,7 @@ impl Vcpu {
 
     /// Moves the vCPU's state back to memory.
     pub fn put(&mut self) {
-        if self.fp_on_cpu() {
-            self.fp.save();
-            self.regs.put_fp();
-            self.trap_fp(true);
-        }
+        self.put_fp();
         self.regs.put();
         self.suspend_debug();
         let mut gic = self.vm.gic.lock();
@@ -327,6 +323,15 @@ impl Vcpu {
         if !self.fp_on_cpu() {
             self.fp.restore();
             self.regs.load_fp();
+        }
+    }
+
+    /// Takes the FP registers from the guest again, if it has them.
+    pub(super) fn put_fp(&mut self) {
+        if self.fp_on_cpu() {
+            self.fp.save();
+            self.regs.put_fp();
+            self.trap_fp(true);
         }
     }
 

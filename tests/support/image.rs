@@ -61,6 +61,34 @@ pub fn selftest() -> &'static Built {
         .unwrap_or_else(|why| panic!("the hypervisor can't be tested: {why}"))
 }
 
+/// Returns the flat image of the hypervisor with debug assertions, which check the order of its locks
+/// among much else, built if need be.
+///
+/// # Panics
+///
+/// Panics where it can't be built.
+pub fn checked() -> &'static Path {
+    static IMAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let image = IMAGE.get_or_init(|| {
+        let mut command = cargo(TARGET, "image-checked", &["--bin", "entresol"]);
+        // Not made to be fast, but to be built fast.
+        for (setting, value) in [
+            ("DEBUG_ASSERTIONS", "true"),
+            ("OVERFLOW_CHECKS", "true"),
+            ("LTO", "off"),
+            ("CODEGEN_UNITS", "16"),
+            ("OPT_LEVEL", "1"),
+        ] {
+            command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+        }
+        succeed(&mut command)?;
+        flatten(&binaries(TARGET, "image-checked"), "entresol")
+    });
+    image
+        .as_deref()
+        .unwrap_or_else(|why| panic!("the hypervisor can't be tested: {why}"))
+}
+
 /// Returns the flat image of a test guest, a binary of `tests/guests`, built if need be.
 ///
 /// `ENTRESOL_GUESTS` names a folder with `NAME.img` to use instead.
@@ -164,6 +192,17 @@ fn build(folder: &str, what: &[&str]) -> Result<PathBuf, String> {
 }
 
 fn build_for(target: &str, folder: &str, what: &[&str]) -> Result<PathBuf, String> {
+    succeed(&mut cargo(target, folder, what))?;
+    Ok(binaries(target, folder))
+}
+
+/// Returns where the binaries are that were built in a folder of `target`.
+fn binaries(target: &str, folder: &str) -> PathBuf {
+    let folder = super::root().join("target").join(folder);
+    folder.join(target).join("release")
+}
+
+fn cargo(target: &str, folder: &str, what: &[&str]) -> Command {
     // A folder apart: cargo holds a lock on the one that `cargo test` uses.
     let folder = super::root().join("target").join(folder);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -176,8 +215,7 @@ fn build_for(target: &str, folder: &str, what: &[&str]) -> Result<PathBuf, Strin
         // They would take the place of the flags in .cargo/config.toml.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    succeed(&mut command)?;
-    Ok(folder.join(target).join("release"))
+    command
 }
 
 /// Makes the flat image of an ELF file in `folder`, beside it.

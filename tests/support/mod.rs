@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use bundle::Bundle;
-pub use image::{Built, board, guest, guest32, hypervisor, linux_init, selftest};
+pub use image::{Built, board, checked, guest, guest32, hypervisor, linux_init, selftest};
 pub use qemu::{Qemu, Run};
 pub use scratch::{Contents, Scratch};
 

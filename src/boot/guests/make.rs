@@ -1,4 +1,4 @@
-//! Making a VM: stage 2, RAM filled, and what its vCPUs share.
+//! Making a VM: stage 2, what goes into RAM, and what its vCPUs share.
 
 use super::Memory;
 use crate::{
@@ -24,10 +24,11 @@ use crate::{
         fdt::{GuestDescription, GuestGic, GuestMap},
         host::Host,
         image::Extent,
-        load::{Files, Plan},
+        load::{Files, Filling, Plan},
         memory::GuestMemory,
         pvtime::{self, StolenTime},
         smccc::Start,
+        trng::Generator,
     },
 };
 use alloc::{sync::Arc, vec::Vec};
@@ -53,20 +54,27 @@ impl Machine for ThisMachine {
     }
 }
 
-/// Makes a VM in its memory, its first vCPU about to start.
-pub fn make_vm(
-    config: &config::Vm<'_>,
+/// A VM but for what is in its RAM.
+pub struct Prepared {
+    /// Its RAM as it sees it.
+    stage2: Stage2<HeapTables<ThisMachine>>,
+    /// Where its first vCPU starts.
+    start: Start,
+    generator: Generator,
+}
+
+/// Prepares a VM in its memory, and says what goes into its RAM. Nothing of that is touched here.
+pub fn prepare(
+    config: &config::Vm<'static>,
     frames_of: &Memory,
     host: &Arc<Host>,
     frames: &mut Frames,
     entropy: &mut Source,
-    time_at_count_0: u64,
-) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
-    let affinities: Vec<_> = (0..config.cpus).map(affinity).collect();
+) -> Result<(Prepared, Filling<'static>), Refusal> {
     let map = host.guest_map();
     let ram = Extent::new(map.ram, config.memory)
         .ok_or_else(|| refuse!("{} bytes of RAM do not fit", config.memory))?;
-    let mpidrs: Vec<_> = affinities.iter().map(|cpu| cpu.mpidr()).collect();
+    let mpidrs: Vec<_> = affinities(config).map(|cpu| cpu.mpidr()).collect();
     let plan = plan(config, ram, &mpidrs, host, entropy)?;
     let ids = &host.ids;
     let support = Support::from_id(ids.get(IdReg::ID_AA64MMFR0), ids.get(IdReg::ID_AA64MMFR1));
@@ -83,35 +91,61 @@ pub fn make_vm(
     if let Some(interface) = host.virtual_interface {
         map_cpu_interface(&mut stage2, frames, map, interface)?;
     }
-    let memory = GuestMemory::new(ram.start, frames_of.ram.clone());
     stage2
         .map_rom(frames, pvtime::place(config.cpus), frames_of.stolen_time)
         .map_err(|error| refuse!("{error}"))?;
-    let stolen_time = StolenTime::new(config.cpus, frames_of.stolen_time, host.frequency)
-        .map_err(|error| refuse!("its stolen time can't be written: {error:?}"))?;
-    let start = load(config, &plan, &memory)?;
-    let count = timer::count();
-    let vm = Vm::new(Parts {
-        name: &config.name,
-        host: host.clone(),
-        map,
-        memory,
-        stage2: &stage2,
-        affinities: &affinities,
-        count,
-        time: time_at_count_0.saturating_add(host.seconds(count)),
-        aarch32: config.aarch32,
+    let prepared = Prepared {
+        stage2,
+        start: start(config, &plan),
         generator: entropy.generator(),
-        stolen_time,
-        weight: config.weight,
-    })?;
-    if let Some(boot) = vm.switches.first()
-        // A new VM's vCPUs are off: nobody else can have claimed it.
-        && let Ok(claim) = boot.claim()
-    {
-        claim.publish(start);
+    };
+    let memory = GuestMemory::new(ram.start, frames_of.ram.clone());
+    Ok((prepared, plan.fill(memory)))
+}
+
+impl Prepared {
+    /// Makes the VM with its RAM filled, its first vCPU about to start.
+    pub fn make(
+        self,
+        config: &config::Vm<'_>,
+        frames_of: &Memory,
+        memory: GuestMemory,
+        host: &Arc<Host>,
+        time_at_count_0: u64,
+    ) -> Result<(Arc<Vm>, Stage2<HeapTables<ThisMachine>>), Refusal> {
+        let affinities: Vec<_> = affinities(config).collect();
+        let stolen_time = StolenTime::new(config.cpus, frames_of.stolen_time, host.frequency)
+            .map_err(|error| refuse!("its stolen time can't be written: {error:?}"))?;
+        let count = timer::count();
+        let vm = Vm::new(Parts {
+            name: &config.name,
+            host: host.clone(),
+            map: host.guest_map(),
+            memory,
+            stage2: &self.stage2,
+            affinities: &affinities,
+            count,
+            time: time_at_count_0.saturating_add(host.seconds(count)),
+            aarch32: config.aarch32,
+            generator: self.generator,
+            stolen_time,
+            weight: config.weight,
+        })?;
+        if let Some(boot) = vm.switches.first()
+            // A new VM's vCPUs are off: nobody else can have claimed it.
+            && let Ok(claim) = boot.claim()
+        {
+            claim.publish(self.start);
+        }
+        log::info!(
+            "vm.{}: {} MiB, kernel at {:#x}, device tree at {:#x}",
+            config.name,
+            config.memory >> 20,
+            self.start.entry,
+            self.start.context.max(self.start.rest[1]),
+        );
+        Ok((vm, self.stage2))
     }
-    Ok((vm, stage2))
 }
 
 /// Gives a guest a GICv2's virtual CPU interface, in the place of its CPU interface.
@@ -142,19 +176,24 @@ pub fn check_state(config: &config::Vm<'_>, host: &Host) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// Returns the affinities of a VM's vCPUs.
+fn affinities(config: &config::Vm<'_>) -> impl Iterator<Item = Affinity> + use<> {
+    (0..config.cpus).map(affinity)
+}
+
 /// Returns the affinity of vCPU `n`: 16 in a cluster, as GICv3's SGIs reach them.
 fn affinity(n: u32) -> Affinity {
     Affinity::new(0, 0, (n >> 4) as u8, (n & 0xf) as u8)
 }
 
 /// Plans a guest's RAM: its kernel, ramdisk and device tree.
-fn plan<'a>(
-    config: &'a config::Vm<'_>,
+fn plan(
+    config: &config::Vm<'static>,
     ram: Extent,
-    affinities: &'a [u64],
+    affinities: &[u64],
     host: &Host,
     entropy: &mut Source,
-) -> Result<Plan<'a>, Refusal> {
+) -> Result<Plan<'static>, Refusal> {
     let files = Files {
         kernel: config.kernel.bytes,
         aarch32: config.aarch32,
@@ -179,17 +218,9 @@ fn plan<'a>(
     )
 }
 
-/// Fills a guest's RAM as planned.
-fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Result<Start, Refusal> {
-    plan.fill(memory)?;
+/// Returns where a guest starts, and what it finds in its registers.
+fn start(config: &config::Vm<'_>, plan: &Plan<'_>) -> Start {
     let layout = plan.layout;
-    log::info!(
-        "vm.{}: {} MiB, kernel at {}, device tree at {}",
-        config.name,
-        config.memory >> 20,
-        layout.entry,
-        layout.tree.start
-    );
     let tree = layout.tree.start.as_u64();
     // Linux, Documentation/arch: arm64 finds the tree in x0; arm has zero in r0, a number that
     // stands for no board in r1, and the tree in r2.
@@ -198,9 +229,9 @@ fn load(config: &config::Vm<'_>, plan: &Plan<'_>, memory: &GuestMemory) -> Resul
     } else {
         (tree, [0; 2])
     };
-    Ok(Start {
+    Start {
         entry: layout.entry.as_u64(),
         context,
         rest,
-    })
+    }
 }

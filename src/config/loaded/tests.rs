@@ -41,6 +41,7 @@ fn a_guest_loaders_guest_is_a_vm() {
         load: None,
         aarch32: false,
         weight: DEFAULT_WEIGHT,
+        background: false,
         on_reboot: Reaction::Restart,
         on_crash: Reaction::Stop,
     };

@@ -23,6 +23,7 @@ fn every_key_is_read() {
         load = "0x80000"
         aarch32 = true
         weight = 1024
+        background = true
         on_reboot = "stop"
         on_crash = "restart"
     "#;
@@ -37,6 +38,7 @@ fn every_key_is_read() {
         load: Some(0x8_0000),
         aarch32: true,
         weight: 1024,
+        background: true,
         on_reboot: Reaction::Stop,
         on_crash: Reaction::Restart,
     };
@@ -56,6 +58,7 @@ fn only_the_kernel_is_needed() {
         load: None,
         aarch32: false,
         weight: DEFAULT_WEIGHT,
+        background: false,
         on_reboot: Reaction::Restart,
         on_crash: Reaction::Stop,
     };
@@ -92,7 +95,7 @@ fn what_is_wrong_is_placed_and_named() {
         (
             "[vm.a]\nkernel = \"k\"\n\n  kernal = 1\n",
             "vms.toml:4:3: vm.a: unknown field `kernal`, expected one of `kernel`, `ramdisk`, `dtb`, \
-             `bootargs`, `cpus`, `memory`, `pin`, `load`, `aarch32`, `weight`, `on_reboot`, `on_crash`",
+             `bootargs`, `cpus`, `memory`, `pin`, `load`, `aarch32`, `weight`, `background`, `on_reboot`, `on_crash`",
         ),
         (
             "[vm.a]\nkernel = \"k\"\nweight = 0\n",

@@ -23,7 +23,7 @@ use crate::{
     isa::gic::{SPI_BASE, SPI_END, Trigger},
     mmio::{Fixed, Mmio},
     refuse,
-    sync::SpinLock,
+    sync::{Rank, SpinLock},
 };
 use core::fmt;
 pub use registers::gich;
@@ -110,7 +110,7 @@ impl Gic {
             distributor,
             interface,
             hypervisor,
-            configuring: SpinLock::new(()),
+            configuring: SpinLock::new(Rank::GicConfiguration, ()),
         })
     }
 

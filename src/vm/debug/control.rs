@@ -4,7 +4,7 @@
 //! here, all of a vCPU's state in memory. Whoever debugs then has them to itself, and gives them back.
 
 use crate::{
-    sync::SpinLock,
+    sync::{Rank, SpinLock},
     vm::{Vm, vcpu::Vcpu},
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -31,7 +31,7 @@ impl Control {
     pub(in crate::vm) const fn new() -> Self {
         Self {
             wanted: AtomicU64::new(0),
-            parked: SpinLock::new(Vec::new()),
+            parked: SpinLock::new(Rank::Parked, Vec::new()),
         }
     }
 }

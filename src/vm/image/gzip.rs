@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
@@ -81,41 +82,17 @@ impl<'a> Gzip<'a> {
         self.size.into()
     }
 
-    /// Hands what is inside to `take`, in order and in pieces, until it says to stop.
-    ///
-    /// # Errors
-    ///
-    /// Refuses damaged data, and data of another size or checksum than the trailer's. What
-    /// has been handed on by then is no more than the size.
-    pub(super) fn unpack(
-        &self,
-        mut take: impl FnMut(&[u8]) -> Result<Next, Refusal>,
-    ) -> Result<(), Refusal> {
-        let mut inflate = Box::<DecompressorOxide>::default();
-        let mut window = vec![0; WINDOW];
-        let (mut rest, mut at, mut crc) = (self.data, 0_usize, Crc::default());
-        let mut left = self.size();
-        loop {
-            let (status, read, written) = decompress(&mut inflate, rest, &mut window, at, 0);
-            rest = rest.get(read..).unwrap_or_default();
-            let end = at.saturating_add(written);
-            let piece = window.get(at..end).unwrap_or_default();
-            left = left
-                .checked_sub(piece.len() as u64)
-                .ok_or_else(|| self.larger())?;
-            crc.add(piece);
-            if take(piece)? == Next::Stop {
-                return Ok(());
-            }
-            at = if end >= WINDOW { 0 } else { end };
-            match status {
-                TINFLStatus::HasMoreOutput => {}
-                TINFLStatus::Done => return self.check(rest, left, crc),
-                TINFLStatus::FailedCannotMakeProgress => {
-                    return Err(refuse!("the kernel, compressed with gzip, is cut short"));
-                }
-                _ => return Err(refuse!("the kernel, compressed with gzip, is damaged")),
-            }
+    /// Begins to unpack what is inside.
+    pub(super) fn unpack(self) -> Unpacking<'a> {
+        Unpacking {
+            rest: self.data,
+            left: self.size(),
+            file: self,
+            inflate: Box::default(),
+            window: vec![0; WINDOW],
+            at: 0,
+            crc: Crc::default(),
+            is_done: false,
         }
     }
 
@@ -127,7 +104,7 @@ impl<'a> Gzip<'a> {
     }
 
     /// Compares what came out with what the trailer says.
-    fn check(&self, rest: &[u8], left: u64, crc: Crc) -> Result<(), Refusal> {
+    fn check(&self, rest: &[u8], left: u64, crc: &Crc) -> Result<(), Refusal> {
         if !rest.is_empty() {
             return Err(refuse!(
                 "the kernel, compressed with gzip, is followed by {} bytes of something else",
@@ -151,13 +128,55 @@ impl<'a> Gzip<'a> {
     }
 }
 
-/// Whether to go on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Next {
-    /// There is use for more.
-    More,
-    /// The rest is of no use: neither it nor the checksum is looked at.
-    Stop,
+/// A file that is being unpacked.
+pub(super) struct Unpacking<'a> {
+    file: Gzip<'a>,
+    inflate: Box<DecompressorOxide>,
+    window: Vec<u8>,
+    /// What has not been read yet.
+    rest: &'a [u8],
+    /// How much may still come out, in bytes.
+    left: u64,
+    /// Where in the window the next of it goes.
+    at: usize,
+    crc: Crc,
+    is_done: bool,
+}
+
+impl Unpacking<'_> {
+    /// Returns what comes next, of what is inside, a window at most; `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// Refuses damaged data, and data of another size or checksum than the trailer's. What
+    /// has been returned by then is no more than the size.
+    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, Refusal> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let at = self.at;
+        let (status, read, written) =
+            decompress(&mut self.inflate, self.rest, &mut self.window, at, 0);
+        self.rest = self.rest.get(read..).unwrap_or_default();
+        let end = at.saturating_add(written);
+        let piece = self.window.get(at..end).unwrap_or_default();
+        let left = self.left.checked_sub(piece.len() as u64);
+        self.left = left.ok_or_else(|| self.file.larger())?;
+        self.crc.add(piece);
+        self.at = if end >= WINDOW { 0 } else { end };
+        match status {
+            TINFLStatus::HasMoreOutput => {}
+            TINFLStatus::Done => {
+                self.is_done = true;
+                self.file.check(self.rest, self.left, &self.crc)?;
+            }
+            TINFLStatus::FailedCannotMakeProgress => {
+                return Err(refuse!("the kernel, compressed with gzip, is cut short"));
+            }
+            _ => return Err(refuse!("the kernel, compressed with gzip, is damaged")),
+        }
+        Ok(Some(piece))
+    }
 }
 
 /// The cyclic redundancy check of RFC 1952, section 8.

@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use super::gzip::{self, Gzip, Next};
+use super::gzip::{self, Gzip};
 use super::{Piece, bytes};
 use crate::error::Refusal;
 use crate::refuse;
@@ -49,13 +49,21 @@ impl<'a> Source<'a> {
         match self.0 {
             Packing::None(file) => Ok(file.into()),
             Packing::Gzip(file) => {
-                let mut head = Cow::default();
-                file.unpack(|piece| {
-                    head = Cow::Owned(piece.to_vec());
-                    Ok(Next::Stop)
-                })?;
-                Ok(head)
+                let mut unpacking = file.unpack();
+                let head = unpacking.next()?;
+                Ok(head.unwrap_or_default().to_vec().into())
             }
+        }
+    }
+
+    /// Begins to unpack the file.
+    pub fn unpacking(&self) -> Unpacking<'a> {
+        Unpacking {
+            at: 0,
+            rest: match self.0 {
+                Packing::None(file) => Rest::Plain(file),
+                Packing::Gzip(file) => Rest::Gzip(file.unpack()),
+            },
         }
     }
 
@@ -70,16 +78,54 @@ impl<'a> Source<'a> {
         pieces: &[Piece],
         mut put: impl FnMut(u64, &[u8]) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let file = match self.0 {
-            Packing::None(file) => return cut(pieces, 0, file, &mut put),
-            Packing::Gzip(file) => file,
+        let mut unpacking = self.unpacking();
+        while unpacking.next(pieces, &mut put)? {}
+        Ok(())
+    }
+}
+
+/// A file that is being unpacked, a part at a time.
+pub struct Unpacking<'a> {
+    /// Where the next part is in the unpacked file, in bytes from its beginning.
+    at: u64,
+    rest: Rest<'a>,
+}
+
+enum Rest<'a> {
+    Plain(&'a [u8]),
+    Gzip(gzip::Unpacking<'a>),
+}
+
+/// How much of a file that is not compressed is handed on at once, in bytes.
+const PART: usize = 512 << 10;
+
+impl Unpacking<'_> {
+    /// Hands what `pieces` say of the file's next part to `put`, each with its place from the start of
+    /// the kernel's memory. Returns whether there was a part.
+    ///
+    /// # Errors
+    ///
+    /// Refuses damaged data, and whatever `put` does.
+    pub fn next(
+        &mut self,
+        pieces: &[Piece],
+        put: &mut impl FnMut(u64, &[u8]) -> Result<(), Refusal>,
+    ) -> Result<bool, Refusal> {
+        let part = match &mut self.rest {
+            Rest::Gzip(file) => file.next()?,
+            Rest::Plain([]) => None,
+            Rest::Plain(rest) => {
+                let (part, after) = rest.split_at(rest.len().min(PART));
+                *rest = after;
+                Some(part)
+            }
         };
-        let mut at = 0_u64;
-        file.unpack(|part| {
-            cut(pieces, at, part, &mut put)?;
-            at = at.saturating_add(part.len() as u64);
-            Ok(Next::More)
-        })
+        let Some(part) = part else {
+            return Ok(false);
+        };
+        cut(pieces, self.at, part, put)?;
+        self.at = self.at.saturating_add(part.len() as u64);
+        Ok(true)
     }
 }
 

@@ -10,7 +10,7 @@ const SIZE: u64 = 8 << 20;
 /// ID_AA64MMFR0_EL1 with pages of all sizes.
 const MMFR0: u64 = 1 << 20;
 
-fn files<'a>(kernel: &'a [u8], ramdisk: &'a [u8], dtb: Option<&'a [u8]>) -> Files<'a> {
+fn files<'a>(kernel: &'a [u8], ramdisk: &'a [u8], dtb: Option<&'a [u8]>) -> Files<'a, 'static> {
     Files {
         kernel,
         aarch32: false,
@@ -36,8 +36,25 @@ fn memory() -> GuestMemory {
     GuestMemory::new(VIRT.ram, blocks)
 }
 
-fn refusal(files: &Files<'_>) -> alloc::string::String {
+fn refusal(files: &Files<'_, '_>) -> alloc::string::String {
     Plan::new(files, MMFR0).err().unwrap().0
+}
+
+/// Fills the memory; returns how many steps that took.
+fn fill(plan: Plan<'_>, memory: GuestMemory) -> Result<usize, Refusal> {
+    let mut filling = plan.fill(memory);
+    let mut percent = 0;
+    for step in 1.. {
+        let last = filling.step()?;
+        assert!((percent..=100).contains(&filling.percent()));
+        percent = filling.percent();
+        assert_eq!(last, percent == 100);
+        if last {
+            assert_eq!(filling.finish().size(), SIZE);
+            return Ok(step);
+        }
+    }
+    unreachable!()
 }
 
 fn at(ipa: Ipa, size: usize) -> Vec<u8> {
@@ -50,8 +67,8 @@ fn everything_is_where_it_was_planned() {
     let memory = memory();
     let files = files(b"kernel", b"ramdisk", None);
     let plan = Plan::new(&files, MMFR0).unwrap();
-    plan.fill(&memory).unwrap();
     let layout = plan.layout;
+    fill(plan, memory).unwrap();
     assert_eq!(layout.entry, Ipa::new(0x4008_0000));
     assert_eq!(at(layout.kernel.start, 7), b"kernel\0");
     let ramdisk = layout.ramdisk.unwrap();
@@ -74,8 +91,9 @@ fn an_owners_tree_is_merged() {
     let dtb = writer.finish();
     let memory = memory();
     let plan = Plan::new(&files(b"k", b"r", Some(&dtb)), MMFR0).unwrap();
-    plan.fill(&memory).unwrap();
-    let tree = at(plan.layout.tree.start, plan.layout.tree.size as usize);
+    let place = plan.layout.tree;
+    fill(plan, memory).unwrap();
+    let tree = at(place.start, place.size as usize);
     assert!(check(&tree).is_ok());
     for wanted in [&b"thing-of-the-owner"[..], b"a=b", b"memory@40000000"] {
         assert!(tree.windows(wanted.len()).any(|bytes| bytes == wanted));
@@ -105,4 +123,47 @@ fn what_is_wrong_is_told_before_anything_is_written() {
     );
     assert!(refusal(&files(&large, b"", None)).contains("do not hold a kernel of 8388608 bytes"));
     assert!(refusal(&files(b"\x1f\x8b", b"", None)).ends_with("is cut short"));
+}
+
+/// Each step touches no more than a window, and the steps together all that has to be written.
+#[test]
+fn a_guest_is_filled_in_small_steps() {
+    let kernel: Vec<u8> = (0..1_600_000_u32).map(|n| (n / 7) as u8).collect();
+    let ramdisk: Vec<u8> = (0..700_000_u32).map(|n| (n / 5) as u8).collect();
+    let packed = crate::vm::image::gzipped(&kernel);
+    for (file, parts) in [
+        (&kernel, 1_600_000 / (512 << 10)),
+        (&packed, 1_600_000 >> 16),
+    ] {
+        let memory = memory();
+        let plan = Plan::new(&files(file, &ramdisk, None), MMFR0).unwrap();
+        let layout = plan.layout;
+        let steps = fill(plan, memory).unwrap();
+        // 4 windows to zero; the kernel's parts, the last of them short, and that it has no more;
+        // two parts of the ramdisk, the tree.
+        assert_eq!(steps, 4 + (parts + 2) + 2 + 1);
+        assert_eq!(at(layout.kernel.start, kernel.len()), kernel);
+        let place = layout.ramdisk.unwrap();
+        assert_eq!(at(place.start, ramdisk.len()), ramdisk);
+        assert_eq!(at(Ipa::new(0x4007_fff0), 16), [0; 16]);
+        let largest = fake::with(|cpu| {
+            let cleaned = cpu.log.iter().filter_map(|event| match event {
+                Event::Clean(_, size) => Some(*size),
+                _ => None,
+            });
+            cleaned.max()
+        });
+        assert!(largest.is_some_and(|size| size <= 2 << 20));
+    }
+}
+
+#[test]
+fn a_damaged_kernel_is_found_on_the_way() {
+    let mut packed = crate::vm::image::gzipped(&vec![7; 300_000]);
+    let at = packed.len() - 8;
+    packed[at] ^= 1;
+    let memory = memory();
+    let plan = Plan::new(&files(&packed, b"", None), MMFR0).unwrap();
+    let Refusal(text) = fill(plan, memory).unwrap_err();
+    assert!(text.contains("its checksum is"), "{text}");
 }

@@ -28,7 +28,7 @@ use crate::{
     },
     mem::{stage2::Stage2, table::array::ArrayTables},
     mmio::{Bench, Mmio},
-    sync::SpinLock,
+    sync::{Rank, SpinLock},
     vm::{
         Parts, Vm, exits,
         fdt::VIRT,
@@ -137,7 +137,10 @@ impl Guest {
         console::enable_input();
         listen();
         let mut memory = Bench::new(gicr::SIZE);
-        let part = PrivatePart::V3(SpinLock::new(redistributor(&mut memory)));
+        let part = PrivatePart::V3(SpinLock::new(
+            Rank::Redistributor,
+            redistributor(&mut memory),
+        ));
         let cpu = PhysicalCpu::new(Affinity::default(), part);
         let gic = HostGic {
             interface: Interface::V3,

@@ -282,3 +282,50 @@ fn load_makes_nothing_active_without_a_reason() {
     assert!(!ended);
     assert_eq!(v3::highest_pending(), 0);
 }
+
+/// A timer that expires while its vCPU is not on a CPU: EL2 knows when, and it goes on at load.
+#[test]
+fn a_timer_is_known_while_its_vcpu_is_away() {
+    for vhe in [false, true] {
+        let mut guest = Guest::build(Build { vhe, ..USUAL });
+        let offset = guest.reg(SysReg::RUN_CNTVOFF_EL2);
+        let timers = [
+            (SysReg::CNTV_CTL_EL0, SysReg::CNTV_CVAL_EL0, 5000 + offset),
+            (SysReg::CNTP_CTL_EL0, SysReg::CNTP_CVAL_EL0, 5000),
+        ];
+        for (control, compare, due) in timers {
+            // Off, on, on and masked, expired, expired and masked.
+            for (value, wakes) in [(0, false), (1, true), (3, false), (5, true), (7, false)] {
+                guest.set_reg(compare, 5000);
+                guest.set_reg(control, value);
+                guest.vcpu.put();
+                let deadline = guest.vcpu.deadline();
+                assert_eq!(deadline, wakes.then_some(due), "{control:?} {value} {vhe}");
+                guest.vcpu.load();
+                assert_eq!(guest.reg(compare), 5000);
+                assert_eq!(guest.reg(control) & 3, value & 3);
+            }
+            guest.set_reg(control, 0);
+        }
+        for (control, compare, _) in timers {
+            guest.set_reg(compare, 9000);
+            guest.set_reg(control, 1);
+        }
+        guest.set_reg(SysReg::CNTP_CVAL_EL0, 10);
+        guest.vcpu.put();
+        assert_eq!(guest.vcpu.deadline(), Some(10), "the first of both");
+    }
+}
+
+/// Siblings have one VMID: whoever runs on a CPU after another of them forgets what that one cached
+/// there. What a vCPU itself forgets, it forgets wherever it ran: HCR_EL2.FB.
+#[test]
+fn a_sibling_that_ran_before_is_noticed_on_each_cpu() {
+    let guest = Guest::new();
+    let vm = guest.vcpu.vm();
+    for (vcpu, met) in [(0, false), (0, false), (1, true), (1, false), (0, true)] {
+        assert_eq!(vm.note_run(0, vcpu), met, "{vcpu}");
+    }
+    const FB: u64 = 1 << 9;
+    assert_ne!(guest.reg(SysReg::RUN_HCR_EL2) & FB, 0);
+}

@@ -39,10 +39,10 @@ pub(in crate::vm) fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 fn unpack(file: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut out = vec![];
-    Gzip::read(file)?.unpack(|piece| {
+    let mut unpacking = Gzip::read(file)?.unpack();
+    while let Some(piece) = unpacking.next()? {
         out.extend(piece);
-        Ok(Next::More)
-    })?;
+    }
     Ok(out)
 }
 
@@ -94,15 +94,14 @@ fn what_was_packed_comes_out() {
 }
 
 #[test]
-fn unpacking_stops_when_told() {
-    let mut calls = 0;
-    let file = gzip(&sample(3 * WINDOW));
-    let done = Gzip::read(&file).unwrap().unpack(|piece| {
-        calls += 1;
-        assert_eq!(piece.len(), WINDOW);
-        Ok(Next::Stop)
-    });
-    assert_eq!((done, calls), (Ok(()), 1));
+fn a_window_comes_at_a_time() {
+    let file = gzip(&sample(2 * WINDOW + 5));
+    let mut unpacking = Gzip::read(&file).unwrap().unpack();
+    let mut next = || unpacking.next().unwrap().map(<[u8]>::len);
+    assert_eq!(
+        [next(), next(), next(), next(), next()],
+        [Some(WINDOW), Some(WINDOW), Some(5), None, None]
+    );
 }
 
 #[test]
@@ -179,11 +178,12 @@ fn mutated_files_do_not_panic() {
         }
         let mut out = 0;
         let done = Gzip::read(&file).and_then(|gzip| {
-            gzip.unpack(|piece| {
+            let mut unpacking = gzip.unpack();
+            while let Some(piece) = unpacking.next()? {
                 out += piece.len() as u64;
                 assert!(out <= gzip.size());
-                Ok(Next::More)
-            })
+            }
+            Ok(())
         });
         match done {
             Ok(()) => same += 1,

@@ -1,0 +1,24 @@
+// The second CPU arrives with its MMU off.
+
+.section .text.maps, "ax"
+.global maps_second_cpu
+maps_second_cpu:
+    adrp    x0, {start}
+    add     x0, x0, :lo12:{start}
+    ldp     x1, x2, [x0, #{ttbr}]
+    msr     TTBR0_EL1, x1
+    msr     TCR_EL1, x2
+    ldp     x1, x2, [x0, #{mair}]
+    msr     MAIR_EL1, x1
+    tlbi    vmalle1
+    ic      iallu
+    dsb     nsh
+    isb
+    msr     SCTLR_EL1, x2
+    isb
+    adrp    x0, {stack}
+    add     x0, x0, :lo12:{stack}
+    add     sp, x0, #{stack_size}
+    mov     x29, xzr
+    mov     x30, xzr
+    b       maps_second_main
