@@ -240,6 +240,7 @@ fn one_of_eight_fails_and_the_others_do_not_notice() {
         // Its shell is busy in the background only.
         run.send("echo c > /proc/sysrq-trigger\n");
         run.wait_for("[entresol] lin3: starts anew", BOOT);
+        run.wait_for("[entresol] vm.lin3: 96 MiB", BOOT);
         vms::set_to_work(run, "lin3");
     });
     event(&mut |run| {

@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use support::{BOOT, Bundle, Qemu, Run};
+use support::{BOOT, Bundle, Qemu, Run, vms};
 
 /// The key that leads to the hypervisor's commands.
 const ESCAPE: &str = "\x1d";
@@ -36,21 +36,27 @@ struct Report {
     line: String,
 }
 
-fn report(run: &mut Run, vm: &str) -> Report {
-    loop {
-        let line = run.wait_for("; end", BOOT);
-        if !line.contains(&format!("[{vm}] registers: ")) {
-            continue;
-        }
-        let before = |word: &str| number_before(&line, word);
-        return Report {
-            rounds: before("rounds,"),
-            registers: before("registers,"),
-            held: before("held,"),
-            wrong: before("wrong:"),
-            line,
-        };
+/// Waits for what a VM says after `since` bytes of the log.
+fn report(run: &Run, vm: &str, since: usize) -> Report {
+    let last = |log: &str| last_said(&log[since..], vm, "registers: ", "; end");
+    run.wait_until(&format!("{vm} reports"), BOOT, |log| last(log).is_some());
+    let line = last(&run.log()).unwrap_or_default();
+    let before = |word: &str| number_before(&line, word);
+    Report {
+        rounds: before("rounds,"),
+        registers: before("registers,"),
+        held: before("held,"),
+        wrong: before("wrong:"),
+        line,
     }
+}
+
+/// Returns the last that a VM said from one text to another. Its lines may have come in pieces, with
+/// others' between them.
+fn last_said(log: &str, vm: &str, from: &str, to: &str) -> Option<String> {
+    let said = vms::said_by(log, vm);
+    let whole = said.get(..said.rfind(to)?)?;
+    Some(whole.rsplit_once(from)?.1.to_owned())
 }
 
 /// Returns the number before a word.
@@ -92,8 +98,8 @@ fn all_hold(cpu: &str, options: &str, registers: u64) {
         .append(options)
         .bundle(&holders(rounds))
         .start();
-    let sleeper = report(&mut run, "sleeper");
-    let spinner = report(&mut run, "spinner");
+    let sleeper = report(&run, "sleeper", 0);
+    let spinner = report(&run, "spinner", 0);
     assert_eq!(sleeper.rounds, u64::from(rounds), "{}", sleeper.line);
     for Report {
         registers: count,
@@ -153,8 +159,8 @@ fn faulty(fault: &str, bundle: &Bundle) -> Run {
 #[test]
 fn a_register_that_is_forgotten_is_noticed() {
     for register in ["TPIDR_EL0", "PAR_EL1", "CNTKCTL_EL1"] {
-        let mut run = faulty(&format!("forget:{register}"), &holders(50));
-        let sleeper = report(&mut run, "sleeper");
+        let run = faulty(&format!("forget:{register}"), &holders(50));
+        let sleeper = report(&run, "sleeper", 0);
         assert!(sleeper.wrong > 0, "{}", sleeper.line);
         assert!(
             sleeper.line.contains(&format!("wrong: {register}, round ")),
@@ -169,12 +175,21 @@ fn a_register_that_is_forgotten_is_noticed() {
 fn leaks(mut run: Run) -> (u64, String) {
     run.wait_for("registers: looked before; end", BOOT);
     run.send("x");
-    let line = run.wait_for("registers: painted ", BOOT);
+    let painted = |log: &str| last_said(log, "painter", "registers: painted ", "; end");
+    run.wait_until("the painter painted", BOOT, |log| painted(log).is_some());
+    let line = painted(&run.log()).unwrap_or_default();
     assert!(number_before(&line, "encodings,") > 60, "{line}");
     assert!(number_before(&line, "kept") > 30, "{line}");
-    // The first may have begun before.
-    run.wait_for("registers: looked ", BOOT);
-    let line = run.wait_for("registers: looked ", BOOT);
+    // The first look may have begun before.
+    let since = run.log().len();
+    let looks = |log: &str| {
+        vms::said_by(&log[since..], "looker")
+            .matches("; end")
+            .count()
+    };
+    run.wait_until("two looks", BOOT, |log| looks(log) >= 2);
+    let line = last_said(&run.log()[since..], "looker", "registers: looked ", "; end");
+    let line = line.unwrap_or_default();
     assert!(number_before(&line, "encodings,") > 100, "{line}");
     (number_before(&line, "changed:"), line)
 }
@@ -218,8 +233,9 @@ const MOVED: &str = " vCPUs were moved by export and import";
 fn all_hold_in_vcpus_that_are_moved_by_export_and_import() {
     let mut run = faulty("remake-vcpu", &holders(600));
     run.wait_for(MOVED, BOOT);
+    let moved = run.log().find(MOVED).unwrap_or_default();
     for vm in ["sleeper", "spinner"] {
-        let Report { wrong, line, .. } = report(&mut run, vm);
+        let Report { wrong, line, .. } = report(&run, vm, moved);
         assert_eq!(wrong, 0, "{line}");
     }
     assert!(!run.log().contains("not moved"), "{}", run.log());
@@ -238,7 +254,8 @@ fn linux_goes_on_in_vcpus_that_are_moved_by_export_and_import() {
     run.wait_for("Guest is up", BOOT);
     run.send("echo ans$((40+2))\n");
     run.wait_for("ans42", BOOT);
-    let Report { wrong, line, .. } = report(&mut run, "spinner");
+    let before = run.log().len();
+    let Report { wrong, line, .. } = report(&run, "spinner", before);
     assert_eq!(wrong, 0, "{line}");
     let log = run.log();
     for complaint in ["fatal", "not moved", "BUG", "Oops", "Call trace"] {
