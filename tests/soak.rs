@@ -94,7 +94,8 @@ fn make(run: &mut Run, verb: &str, name: &str) {
 
 /// Boots them one after the other: a loaded machine may be too slow for all at once.
 fn start_all(run: &mut Run) {
-    run.wait_for("[entresol] vm.lin3: 192 MiB", 2 * BOOT);
+    let made = NAMES.map(|name| format!("[entresol] vm.{name}: 192 MiB"));
+    run.wait_for_all(&made.each_ref().map(String::as_str), 2 * BOOT);
     for name in &NAMES[1..] {
         vms::command(run, &format!("stop {name}"));
         run.wait_for(&format!("[entresol] {name}: powered off"), BOOT);
