@@ -133,10 +133,10 @@ pub struct Memory {
 
 impl Memory {
     /// Asserts that nothing was lost since: no frame, and of the heap less than one line that a VM
-    /// has begun to print.
+    /// has begun to print. The heap may have had more in use before: what making a VM took.
     pub fn assert_as(self, before: Self) {
-        let same = self.free == before.free && self.heap.abs_diff(before.heap) < 256;
-        assert!(same, "{before:?} became {self:?}");
+        let kept = self.free == before.free && self.heap < before.heap + 256;
+        assert!(kept, "{before:?} became {self:?}");
     }
 }
 
