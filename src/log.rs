@@ -3,8 +3,11 @@
 //! A message is one line, `[entresol] text`, and warnings and errors say so. Where it goes is
 //! set once at boot; before that, messages are dropped.
 
+mod line;
+
 use crate::sync::{Once, Rank, SpinLock};
 use core::fmt::{self, Write};
+use line::Line;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 /// Writes text to the console, without waiting for a lock that a fault may hold.
@@ -28,8 +31,10 @@ pub fn is_on() -> bool {
 /// Writes text as it is to where messages go.
 pub fn print(text: fmt::Arguments<'_>) {
     if let Some(&sink) = SINK.get() {
-        // A sink takes everything.
-        let _ = Out(sink).write_fmt(text);
+        let mut line = Line::new(sink);
+        // It takes everything.
+        let _ = line.write_fmt(text);
+        line.flush();
     }
 }
 
@@ -72,15 +77,6 @@ pub fn replay() {
             print(format_args!("{c}"));
         }
         whole |= c == '\n';
-    }
-}
-
-struct Out(Sink);
-
-impl Write for Out {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        (self.0)(text);
-        Ok(())
     }
 }
 
