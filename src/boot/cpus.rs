@@ -64,6 +64,7 @@ fn start_one(board: &Board, host: &Host, index: usize, affinity: Affinity) -> Re
     let described = cpus.find(|cpu| Affinity::from_mpidr(cpu.mpidr) == affinity);
     let method = described.map_or(Start::Unknown, |cpu| cpu.start);
     let (stack, emergency) = stage1::map_stacks(index).map_err(super::memory::refusal)?;
+    stage1::map_window(index).map_err(super::memory::refusal)?;
     let local: &'static Local = Box::leak(Box::new(Local::new(index, stack, emergency)));
     let block = StartBlock::new(stage1::root(), host.mode.vhe, stack.1, local);
     let block = to_pa(core::ptr::from_ref(block).cast())?;

@@ -8,6 +8,7 @@
 use crate::{
     addr::{PAGE_SIZE, Pa, PaRange, Va},
     board::{Board, memory::subtract},
+    cpu::local,
     error::Refusal,
     isa::descriptor::stage1::Regime,
     mem::{
@@ -66,6 +67,7 @@ pub fn take(board: &Board, taken: &[Option<PaRange>]) -> Result<Frames, Refusal>
         });
     let heap = choose_heap(&free)?;
     stage1::add_heap(heap).map_err(refusal)?;
+    stage1::map_window(local::this().index).map_err(refusal)?;
     let mut frames = Frames::new();
     let blocks = subtract(&free, heap)
         .into_iter()

@@ -6,7 +6,7 @@
 //! | 510 | the frame table: a word for every frame of RAM (`mem::frames`) |
 //! | 509 | the heap, linear |
 //! | 508 | devices, in the order they were asked for |
-//! | 507 | windows onto guest memory, one a CPU, empty when not in use |
+//! | 507 | windows onto guest memory, two a CPU, empty when not in use |
 //! | 506 | what the boot loader left: device tree and bundle, read-only |
 //! | 505 | the stacks of the CPUs but the first, with holes between |
 //!
@@ -15,25 +15,27 @@
 
 #![expect(unsafe_code, reason = "makes memory out of addresses")]
 
+mod tables;
+mod windows;
+
+pub use windows::{map_window, with_window};
+
 use super::{
     heap,
-    table::{Leaf, TableError, Tables, Tree},
+    table::{Leaf, TableError, Tables as _, Tree},
 };
 use crate::{
     addr::{PAGE_SIZE, Pa, PaRange, Va},
-    cpu::{barrier, local, tlb, vhe},
+    cpu::vhe,
     isa::descriptor::{
-        Attributes, Geometry, LeafSize, Level,
+        Attributes, Geometry, LeafSize,
         stage1::{Access, MemoryKind, Regime},
     },
     mmio::Mmio,
     sync::{Rank, SpinLock},
 };
-use alloc::{
-    alloc::{alloc_zeroed, dealloc},
-    vec::Vec,
-};
-use core::alloc::Layout;
+use alloc::vec::Vec;
+use tables::{Linear, Owned, allocate_pages};
 
 const fn slot(n: u64) -> u64 {
     n << 39
@@ -57,106 +59,12 @@ const STACK_STRIDE: u64 = 16 * PAGE_SIZE;
 
 const BLOCK: u64 = LeafSize::Block2M.bytes();
 
-/// The most that one window shows: one block.
-pub const WINDOW_SIZE: u64 = BLOCK;
-
-/// A run of memory whose virtual and physical addresses differ by a constant.
-#[derive(Clone, Copy)]
-struct Linear {
-    va: Va,
-    pa: PaRange,
-}
-
-impl Linear {
-    fn to_pa(self, va: Va) -> Option<Pa> {
-        let offset = va.offset_from(self.va)?;
-        (offset < self.pa.size()).then(|| Pa::new(self.pa.start().as_u64() + offset))
-    }
-
-    fn to_va(self, pa: Pa) -> Option<Va> {
-        let offset = pa.offset_from(self.pa.start())?;
-        (offset < self.pa.size()).then(|| Va::new(self.va.as_u64() + offset))
-    }
-}
-
-/// The memory that holds tables: the image and the heap.
-struct Owned {
-    image: Linear,
-    heap: Linear,
-}
-
-impl Owned {
-    fn to_pa(&self, va: Va) -> Option<Pa> {
-        self.image.to_pa(va).or_else(|| self.heap.to_pa(va))
-    }
-
-    fn descriptor(&self, table: Pa, index: usize) -> *mut u64 {
-        let va = self
-            .image
-            .to_va(table)
-            .or_else(|| self.heap.to_va(table))
-            .expect("a translation table lies in EL2's own memory");
-        (va.as_u64() as *mut u64).wrapping_add(index)
-    }
-}
-
-impl Tables for Owned {
-    fn allocate(&mut self, count: usize) -> Option<Pa> {
-        let pages = allocate_pages(count)?;
-        self.to_pa(Va::new(pages as u64))
-    }
-
-    fn free(&mut self, tables: Pa, count: usize) {
-        if let Some(layout) = pages_layout(count) {
-            // SAFETY: the pages came from `allocate` with this layout, and no walk reaches them.
-            unsafe { dealloc(self.descriptor(tables, 0).cast(), layout) }
-        }
-    }
-
-    fn read(&self, table: Pa, index: usize) -> u64 {
-        // SAFETY: the descriptor lies inside a table, which is mapped; the lock around the map
-        // keeps others away. Volatile, since the CPU's walker reads and writes it too.
-        unsafe { self.descriptor(table, index).read_volatile() }
-    }
-
-    fn write(&mut self, table: Pa, index: usize, descriptor: u64) {
-        // SAFETY: as above.
-        unsafe { self.descriptor(table, index).write_volatile(descriptor) }
-    }
-
-    fn publish(&mut self) {
-        barrier::dsb_ishst();
-        barrier::isb();
-    }
-
-    fn invalidate(&mut self, _: u64, address: u64, _: Level) {
-        tlb::invalidate_el2(Va::new(address));
-    }
-
-    fn invalidate_all(&mut self, _: u64) {
-        tlb::invalidate_el2_all();
-    }
-}
-
 struct Map {
     tree: Tree<Va>,
     owned: Owned,
     regime: Regime,
     next_device: Va,
     next_boot_data: Va,
-}
-
-/// The layout of `count` pages, a power of two, side by side and aligned to their size.
-fn pages_layout(count: usize) -> Option<Layout> {
-    let size = count.checked_mul(PAGE_SIZE as usize)?;
-    Layout::from_size_align(size, size).ok()
-}
-
-fn allocate_pages(count: usize) -> Option<*mut u8> {
-    let layout = pages_layout(count.checked_next_power_of_two()?)?;
-    // SAFETY: the size is not zero.
-    let pages = unsafe { alloc_zeroed(layout) };
-    (!pages.is_null()).then_some(pages)
 }
 
 static MAP: SpinLock<Option<Map>> = SpinLock::new(Rank::Map, None);
@@ -391,31 +299,6 @@ fn map_stack(at: Va, size: u64) -> Result<Stack, TableError> {
 /// Returns what TTBR0_EL2 holds: where the first table is.
 pub fn root() -> u64 {
     with(|map| map.tree.ttbr())
-}
-
-/// Shows `f` the memory at `range`, which lies within one block, for as long as it runs.
-///
-/// # Errors
-///
-/// A [`TableError`] when the range is more than a block or there is no memory for tables.
-pub fn with_window<R>(
-    range: PaRange,
-    f: impl FnOnce(*mut u8, usize) -> R,
-) -> Result<R, TableError> {
-    let (pages, offset) = whole_pages(range)?;
-    let within = pages.start().as_u64() % BLOCK;
-    if within + pages.size() > BLOCK {
-        return Err(TableError::OutOfRange);
-    }
-    // A block of its own and one that stays empty for each CPU.
-    let at = after(WINDOWS, local::this().index as u64 * 2 * BLOCK + within)?;
-    with(|map| {
-        let attributes = map.attributes(MemoryKind::Normal, Access::ReadWrite);
-        map.map(at, pages, attributes)
-    })?;
-    let result = f((at.as_u64() + offset) as *mut u8, range.size() as usize);
-    with(|map| map.tree.unmap(&mut map.owned, at, pages.size()))?;
-    Ok(result)
 }
 
 /// Returns the physical address of something in the image or the heap.
