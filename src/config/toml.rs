@@ -12,7 +12,7 @@ use toml_parser::decoder::{Encoding, ScalarKind};
 use toml_parser::parser::{EventReceiver, RecursionGuard, ValidateWhitespace, parse_document};
 use toml_parser::{ErrorSink, Expected, ParseError, Raw, Source, Span};
 
-/// How deep arrays and tables may nest.
+/// How deep arrays and tables may nest, and of how many parts a key may be.
 const MAX_DEPTH: u32 = 16;
 
 /// Something wrong at a place in the text.
@@ -308,6 +308,9 @@ impl EventReceiver for Builder<'_> {
         let mut value = String::new();
         self.raw(span, encoding).decode_key(&mut value, error);
         let at = span.start();
+        if self.path.len() == MAX_DEPTH as usize {
+            return self.note(Err(Fault::new(at, "a key of too many parts")));
+        }
         self.path.push(Placed { at, value });
     }
 

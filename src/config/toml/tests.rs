@@ -140,3 +140,16 @@ fn broken_text_is_a_fault_and_never_a_panic() {
         let _ = core::str::from_utf8(&bytes).map(parse);
     }
 }
+
+/// Tables in tables are given back one in the other, on EL2's stack.
+#[test]
+fn keys_have_an_end() {
+    let parts = |count| vec!["k"; count].join(".");
+    assert!(read(&format!("{} = 1", parts(16))).starts_with("{k={k="));
+    for count in [17, 100_000] {
+        let long = format!("{} = 1", parts(count));
+        assert_eq!(read(&long), "32: a key of too many parts");
+        let long = format!("[{}]", parts(count));
+        assert_eq!(read(&long), "33: a key of too many parts");
+    }
+}
