@@ -15,6 +15,7 @@ pub mod mmu;
 pub mod place;
 pub mod points;
 pub mod run;
+pub mod second;
 pub mod smccc;
 pub mod sysreg;
 pub mod timer;

@@ -1,11 +1,10 @@
-//! A CPU of this program: its block, its vectors, and how the second one starts.
+//! A CPU of this program: its block, and its vectors.
 
 use core::arch::{asm, global_asm};
-use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use guests::rt::{gic, irq, smccc, sysreg};
+use guests::rt::{gic, irq, second, sysreg};
 use guests::{mrs, msr};
 
 use super::controller;
@@ -36,52 +35,17 @@ impl Block {
 
 static BLOCKS: [Block; 2] = [const { Block::new() }; 2];
 
-const STACK_SIZE: usize = 16 * 1024;
-
-#[repr(C, align(16))]
-struct Stack(UnsafeCell<[u8; STACK_SIZE]>);
-
-// SAFETY: one CPU uses it.
-unsafe impl Sync for Stack {}
-
-static STACK: Stack = Stack(UnsafeCell::new([0; STACK_SIZE]));
-
-/// What the second CPU starts with; its entry code reads it with the MMU off.
-#[repr(C, align(64))]
-struct Start {
-    ttbr: AtomicU64,
-    tcr: AtomicU64,
-    mair: AtomicU64,
-    sctlr: AtomicU64,
-    main: AtomicU64,
-}
-
-static START: Start = Start {
-    ttbr: AtomicU64::new(0),
-    tcr: AtomicU64::new(0),
-    mair: AtomicU64::new(0),
-    sctlr: AtomicU64::new(0),
-    main: AtomicU64::new(0),
-};
-
 global_asm!(
     include_str!("cpu.s"),
     taken = const offset_of!(Block, taken),
     stamp = const offset_of!(Block, stamp),
     faults = const offset_of!(Block, faults),
     interface = const offset_of!(Block, interface),
-    ttbr = const offset_of!(Start, ttbr),
-    mair = const offset_of!(Start, mair),
-    main = const offset_of!(Start, main),
-    start = sym START,
-    stack = sym STACK,
-    stack_size = const STACK_SIZE,
 );
 
 unsafe extern "C" {
     safe fn bench_vectors();
     safe fn bench_vectors_v2();
-    safe fn bench_second_cpu();
 }
 
 /// Returns the block of CPU `index`, 0 or 1.
@@ -114,33 +78,16 @@ pub fn take_faults() -> u64 {
         .swap(0, Relaxed)
 }
 
-/// Turns the second CPU on; it runs `main` with its interrupt interface ready. Returns whether
-/// there is one.
-pub fn start_second(main: fn() -> !) -> bool {
-    START.ttbr.store(mrs!("TTBR0_EL1"), Relaxed);
-    START.tcr.store(mrs!("TCR_EL1"), Relaxed);
-    START.mair.store(mrs!("MAIR_EL1"), Relaxed);
-    START.sctlr.store(mrs!("SCTLR_EL1"), Relaxed);
-    START.main.store(main as usize as u64, Relaxed);
-    // SAFETY: cleaning changes no memory.
-    unsafe {
-        asm!("dc civac, {}", "dsb sy", in(reg) &raw const START, options(nostack));
-    }
-    let entry = bench_second_cpu as *const () as u64;
-    smccc::call(smccc::CPU_ON, [1, entry, 0]) == 0
+/// Turns the second CPU on; it runs `main`, which begins with [`arrive`]. Returns whether there is one.
+pub fn start_second(main: extern "C" fn() -> !) -> bool {
+    second::start(mrs!("TTBR0_EL1"), main)
 }
 
-/// Where the second CPU comes to Rust.
-#[unsafe(no_mangle)]
-// SAFETY: no other symbol has this name.
-extern "C" fn bench_second_main() -> ! {
+/// Gives the second CPU its block and vectors, and gets its interrupt interface ready.
+pub fn arrive() {
     set_up(1);
     gic::init();
     irq::mask();
-    let main = START.main.load(Relaxed) as usize;
-    // SAFETY: `start_second` stored it, and takes a `fn() -> !`.
-    let main: fn() -> ! = unsafe { core::mem::transmute(main) };
-    main()
 }
 
 /// Lets interrupts come.

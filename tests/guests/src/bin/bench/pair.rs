@@ -101,7 +101,8 @@ fn restart() -> bool {
     true
 }
 
-fn arrive_and_leave() -> ! {
+extern "C" fn arrive_and_leave() -> ! {
+    cpu::arrive();
     let start = now();
     if MARK_FP.load(Ordering::Relaxed) {
         mark(use_fp);
@@ -150,7 +151,8 @@ fn ping_pong(name: &str, work: u64) {
 }
 
 /// Waits for pings and answers each.
-fn answer() -> ! {
+extern "C" fn answer() -> ! {
+    cpu::arrive();
     (0..16).for_each(gic::enable);
     ARRIVED.fetch_add(1, Ordering::Release);
     let (taken, sender) = (&block(1).taken, Sender::get());

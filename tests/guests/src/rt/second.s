@@ -1,8 +1,8 @@
 // The second CPU arrives with its MMU off.
 
-.section .text.maps, "ax"
-.global maps_second_cpu
-maps_second_cpu:
+.section .text.second, "ax"
+.global guest_second_cpu
+guest_second_cpu:
     adrp    x0, {start}
     add     x0, x0, :lo12:{start}
     ldp     x1, x2, [x0, #{ttbr}]
@@ -10,6 +10,7 @@ maps_second_cpu:
     msr     TCR_EL1, x2
     ldp     x1, x2, [x0, #{mair}]
     msr     MAIR_EL1, x1
+    ldr     x3, [x0, #{main}]
     tlbi    vmalle1
     ic      iallu
     dsb     nsh
@@ -21,4 +22,4 @@ maps_second_cpu:
     add     sp, x0, #{stack_size}
     mov     x29, xzr
     mov     x30, xzr
-    b       maps_second_main
+    br      x3
