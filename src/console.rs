@@ -101,7 +101,10 @@ fn bring_to_front(name: &str) -> bool {
             true
         }
         None => {
-            print(format_args!("no VM named {name:?} runs; vms lists them\n"));
+            match guests::starting().iter().any(|news| news.name == name) {
+                true => print(format_args!("{name} is being started\n")),
+                false => print(format_args!("no VM named {name:?} runs; vms lists them\n")),
+            }
             false
         }
     }

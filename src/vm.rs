@@ -33,7 +33,7 @@ pub mod trng;
 pub mod vcpu;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::{
     addr::Ipa,

@@ -69,7 +69,7 @@ fn the_console_answers_while_a_vm_is_made() {
     run.wait_for("[two] beacon: up 0", BOOT);
     // Stopped before it was started: all it had is given back.
     run.send("restart two\rstop two\r");
-    run.wait_for("vm.two: stopped before it was started", BOOT);
+    run.wait_for("[entresol] two: stopped before it was started", BOOT);
     run.send("start two\rstart two\r");
     run.wait_for("two is being started", BOOT);
     run.wait_for("[two] beacon: up 0", BOOT);

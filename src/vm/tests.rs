@@ -5,7 +5,7 @@ mod debug;
 mod debugger;
 mod ends;
 mod export;
-mod fixture;
+pub(crate) mod fixture;
 mod hidden;
 mod inject;
 mod interrupts;

@@ -36,6 +36,11 @@ impl News {
         self.percent.load(Ordering::Relaxed)
     }
 
+    /// Returns whether the VM is not to be made after all.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
     /// Asks for the VM not to be made after all.
     pub fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::Relaxed);
@@ -79,7 +84,7 @@ impl Making {
 
 impl Work for Making {
     fn step(&mut self) -> bool {
-        if self.news.is_cancelled.load(Ordering::Relaxed) {
+        if self.news.is_cancelled() {
             self.refusal = Some(refuse!("stopped before it was started"));
             return true;
         }

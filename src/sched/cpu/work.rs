@@ -91,12 +91,5 @@ impl Cpu {
     }
 }
 
-impl super::Inbox {
-    /// Hands work over; its CPU has still to be kicked.
-    pub fn send_work(&self, work: Box<dyn Work>) {
-        self.0.lock().push(super::Handed::Work(work));
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,7 @@ use crate::{
     vm::{
         Parts, Vm, exits,
         fdt::VIRT,
+        frequent,
         host::{Host, HostGic, Interrupts, PhysicalCpu, PrivatePart},
         input,
         memory::GuestMemory,
@@ -246,6 +247,21 @@ impl Guest {
         assert_eq!(next, Next::resume(&mut self.vcpu.frame));
         self.vcpu.x(9)
     }
+}
+
+/// Makes a vCPU exit with a syndrome, as the vectors do.
+pub fn exit(vcpu: &mut Vcpu, esr: u64) -> Next {
+    match esr >> 26 {
+        class::SYSTEM => frequent::guest_system_register(vcpu, esr),
+        _ => exits::guest_synchronous(vcpu, esr),
+    }
+}
+
+/// Makes a vCPU write a system register that is trapped.
+pub fn msr(vcpu: &mut Vcpu, encoding: Encoding, value: u64) -> Next {
+    const RT: u8 = 3;
+    vcpu.frame.write(RT, value);
+    exit(vcpu, system_esr(encoding, RT, false))
 }
 
 /// Returns the syndrome of a trapped MRS or MSR.
