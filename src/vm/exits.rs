@@ -48,15 +48,18 @@ pub(super) extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
 fn work_around(vcpu: &mut Vcpu, function: u32) -> Next {
     let answer = match smccc::work_around(function, vcpu.vm.workarounds) {
         Action::Return(value) => value,
-        _ => {
-            if let Some(firmware) = vcpu.vm.host.firmware {
-                firmware.work_around(function);
-            }
-            0
-        }
+        _ => ask_firmware(vcpu, function),
     };
     vcpu.frame.write(0, answer);
     Next::resume(&mut vcpu.frame)
+}
+
+/// Lets the firmware do a workaround; returns the answer.
+fn ask_firmware(vcpu: &Vcpu, function: u32) -> u64 {
+    if let Some(firmware) = vcpu.vm.host.firmware {
+        firmware.work_around(function);
+    }
+    0
 }
 
 // SAFETY: no other symbol has this name.
@@ -292,12 +295,7 @@ fn perform(vcpu: &mut Vcpu, function: u64, action: Action) -> Next {
             let values = vcpu.vm.random(request);
             return return_all(vcpu, values);
         }
-        Action::WorkAround(function) => {
-            if let Some(firmware) = vcpu.vm.host.firmware {
-                firmware.work_around(function);
-            }
-            0
-        }
+        Action::WorkAround(function) => ask_firmware(vcpu, function),
         Action::MemProtect(on) => vcpu.vm.mem_protect.swap(on, Ordering::Relaxed).into(),
         Action::SystemSuspend(start) => match vcpu.suspend_system(start) {
             Ok(()) => return wait(vcpu),

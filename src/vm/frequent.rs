@@ -87,13 +87,19 @@ fn send_sgi(vcpu: &mut Vcpu, esr: Esr, value: u64) -> Next {
     let Some(kicks) = vcpu.vm.gic.lock().sgi1r_at_once(&mut here, value) else {
         return guest_synchronous(vcpu, esr.0);
     };
+    resume_after_sgi(vcpu, esr, Reason::Register, kicks)
+}
+
+/// Goes on after an SGI that concerns these vCPUs.
+#[inline(always)]
+fn resume_after_sgi(vcpu: &mut Vcpu, esr: Esr, reason: Reason, kicks: Kicks) -> Next {
     if kicks.is_empty() {
-        return resume_at_next(vcpu, esr, Reason::Register);
+        return resume_at_next(vcpu, esr, reason);
     }
+    vcpu.count(reason);
     if !vcpu.sysregs_mut().skip_ordinary() {
         skip_unusual(vcpu, esr);
     }
-    vcpu.count(Reason::Register);
     wake_others(vcpu, kicks)
 }
 
@@ -103,7 +109,8 @@ fn skip_unusual(vcpu: &mut Vcpu, esr: Esr) {
     vcpu.skip(esr);
 }
 
-/// Goes on after an SGI for other vCPUs: with the CPU's next turn, if one of those is in its care.
+/// Tells others that they have an SGI, and goes on: with the CPU's next turn, if one of them is in
+/// its care.
 #[inline(never)]
 fn wake_others(vcpu: &mut Vcpu, kicks: Kicks) -> Next {
     if vcpu.vm.kick_or_end_turn(kicks) {
@@ -156,14 +163,7 @@ fn write_sgir(vcpu: &mut Vcpu, esr: Esr) -> Next {
         Some(lists) => bus::write_sgir(vcpu, lists, value),
         None => Kicks::NONE,
     };
-    if kicks.is_empty() {
-        return resume_at_next(vcpu, esr, Reason::Device);
-    }
-    if !vcpu.sysregs_mut().skip_ordinary() {
-        skip_unusual(vcpu, esr);
-    }
-    vcpu.count(Reason::Device);
-    wake_others(vcpu, kicks)
+    resume_after_sgi(vcpu, esr, Reason::Device, kicks)
 }
 
 /// Does a store to GICD_ICENABLER<n>, by which interrupts are masked while they are handled.

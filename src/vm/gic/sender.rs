@@ -64,16 +64,10 @@ impl Gic {
     /// Makes SGI `n` of another vCPU pending, from `senders`, and notifies that one if need be.
     #[inline(always)]
     pub(super) fn raise_far(&mut self, target: usize, n: u32, senders: u8) -> Kicks {
-        let (open, bit) = (self.open, mask(n));
-        let Some(Vcpu { bank, face }) = self.vcpus.get_mut(target) else {
-            return Kicks::NONE;
-        };
-        bank.add_senders(n, senders);
-        if (bank.ready(open) | bank.homed) & bit == 0 {
-            return Kicks::NONE;
+        if let Some(bank) = self.bank_mut(private(target)) {
+            bank.add_senders(n, senders);
         }
-        face.todo |= mask(bank.summary);
-        Kicks::one(target)
+        self.pend_far(target, n)
     }
 
     /// Signals SGI `n`, all that others left for the vCPU at hand, if it has one sender and a short
