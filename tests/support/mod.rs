@@ -17,6 +17,7 @@
 mod bundle;
 mod image;
 mod qemu;
+mod run;
 mod scratch;
 pub mod vms;
 
@@ -25,7 +26,8 @@ use std::time::Duration;
 
 pub use bundle::Bundle;
 pub use image::{Built, board, checked, guest, guest32, hypervisor, linux_init, selftest};
-pub use qemu::{Qemu, Run};
+pub use qemu::Qemu;
+pub use run::Run;
 pub use scratch::{Contents, Scratch};
 
 /// A deadline for anything that takes a boot or less.
