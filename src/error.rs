@@ -27,8 +27,18 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl Refusal {
+    /// Makes one that says this; for [`refuse!`](crate::refuse). Apart, since there are hundreds of
+    /// places that refuse something.
+    #[cold]
+    #[inline(never)]
+    pub fn new(text: fmt::Arguments<'_>) -> Self {
+        Self(alloc::fmt::format(text))
+    }
+}
+
 /// Makes a [`Refusal`] as `format!` makes a string.
 #[macro_export]
 macro_rules! refuse {
-    ($($text:tt)*) => { $crate::error::Refusal(alloc::format!($($text)*)) };
+    ($($text:tt)*) => { $crate::error::Refusal::new(core::format_args!($($text)*)) };
 }

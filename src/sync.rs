@@ -49,6 +49,7 @@ impl<T> SpinLock<T> {
     ///
     /// Taking a lock that this CPU holds already never returns; with debug assertions that, and
     /// taking locks in another order than [`Rank`]'s, is a panic.
+    #[inline(always)]
     pub fn lock(&self) -> SpinGuard<'_, T> {
         let held = self.place.take_in_order();
         SpinGuard {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use entresol::isa::sysreg::{Export, Info, TABLE};
+use entresol::isa::sysreg::{ALL, Export, SysReg, TABLE};
 
 /// Names that the assembler does not know, and why the table has them.
 const UNKNOWN: [(&str, &str); 0] = [];
@@ -19,9 +19,10 @@ struct Row {
 }
 
 /// Returns every name of a row: its own, and the one it has at EL2 with HCR_EL2.E2H set.
-fn names(row: &Info) -> Vec<Row> {
+fn names(reg: SysReg) -> Vec<Row> {
+    let row = reg.info();
     // The hypervisor's control words are EL2's registers under names of their own.
-    let name = row.name.strip_prefix("RUN_").unwrap_or(row.name);
+    let name = reg.name().strip_prefix("RUN_").unwrap_or(reg.name());
     let mut names = vec![Row {
         name: name.to_owned(),
         word: row.encoding.mrs(0),
@@ -37,7 +38,7 @@ fn names(row: &Info) -> Vec<Row> {
 }
 
 fn rows() -> Vec<Row> {
-    TABLE.iter().flat_map(names).collect()
+    ALL.into_iter().flat_map(names).collect()
 }
 
 #[test]

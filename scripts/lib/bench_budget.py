@@ -22,6 +22,9 @@ LIMITS = {
     "timer_wfi_latency_2ms": (360, 220),
     "ipi_pingpong_wfi": (1000, 600),
 }
+# The same for what is no operation: instructions from power-on, and bytes of all sections.
+TO_READY = 3_000_000
+IMAGE = 400 << 10
 
 
 def load():
@@ -56,7 +59,7 @@ def exceeded(measured, recorded):
 
 
 def above_limits(measured):
-    """Returns a line for each operation that costs more than it may at most."""
+    """Returns a line for each operation that costs more than it may at most, and for what else does."""
     rows = measured["rows"]
     lines = []
     for name, (most, _) in LIMITS.items():
@@ -64,7 +67,17 @@ def above_limits(measured):
             lines.append(f"{name} was not measured")
         elif rows[name]["instructions"] > most:
             lines.append(f"{name}: {rows[name]['instructions']:g} instructions, {most} at most")
+    to_ready, image = measured["boot"]["to_ready"], sections(measured)
+    if to_ready > TO_READY:
+        lines.append(f"to_ready: {to_ready:,} instructions, {TO_READY:,} at most")
+    if image > IMAGE:
+        lines.append(f"the image: {image:,} bytes, {IMAGE:,} at most")
     return lines
+
+
+def sections(measured):
+    """Returns the bytes of all sections of the image."""
+    return sum(size for name, size in measured["image"].items() if name.startswith("."))
 
 
 def _lines(recorded):

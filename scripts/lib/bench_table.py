@@ -2,7 +2,7 @@
 
 from xml.sax.saxutils import escape
 
-from bench_budget import LIMITS
+from bench_budget import IMAGE, LIMITS, sections
 
 TITLES = {
     "psci_version_hvc": "PSCI_VERSION by HVC",
@@ -46,8 +46,7 @@ def text(machine, measured, recorded):
         lines += ["", title] if part in measured else []
         for name, value in measured.get(part, {}).items():
             lines.append(_line([name, f"{value:,}", "", "", _cell(recorded.get(part, {}).get(name))]))
-    sections = sum(size for name, size in measured["image"].items() if name.startswith("."))
-    lines.append(_line(["all sections", f"{sections:,}"]))
+    lines.append(_line(["all sections", f"{sections(measured):,}", f"{IMAGE:,}"]))
     return "\n".join(lines)
 
 

@@ -29,8 +29,8 @@ pub const MAX_CPUS: usize = 256;
 /// What all CPUs share once they run.
 static HOST: Once<Arc<Host>> = Once::new();
 
-/// The vCPUs handed to each CPU.
-static INBOXES: [Inbox; MAX_CPUS] = [const { Inbox::new() }; MAX_CPUS];
+/// What is handed to each CPU.
+static INBOXES: Once<Box<[Inbox]>> = Once::new();
 
 /// How many CPUs have come so far.
 static ONLINE: AtomicUsize = AtomicUsize::new(1);
@@ -51,6 +51,7 @@ pub fn affinities(board: &Board) -> Vec<Affinity> {
 /// Starts all CPUs but this one; those that don't come are not used.
 pub fn start(board: &Board, host: &Arc<Host>) -> Result<(), Refusal> {
     HOST.call_once(|| host.clone());
+    INBOXES.call_once(|| host.cpus.iter().map(|_| Inbox::new()).collect());
     for (index, cpu) in host.cpus.iter().enumerate().skip(1) {
         if let Err(refusal) = start_one(board, host, index, cpu.affinity) {
             log::warn!("CPU {index} is not used: {refusal}");
@@ -137,7 +138,7 @@ pub fn secondary() -> ! {
 /// Runs guests on this CPU for good.
 pub fn run(host: &Arc<Host>) -> ! {
     traps::configure_cpu(host.mode);
-    let mut cpu = Cpu::new(host, &INBOXES[local::this().index]);
+    let mut cpu = Cpu::new(host, inbox(local::this().index));
     loop {
         match cpu.run() {
             Event::Left(vm) => guests::ended(&vm),
@@ -154,15 +155,19 @@ pub fn online() -> usize {
     ONLINE.load(Ordering::Acquire)
 }
 
+fn inbox(cpu: usize) -> &'static Inbox {
+    &INBOXES.get().expect("it is set before any CPU starts")[cpu]
+}
+
 /// Hands work to a CPU.
 pub fn hand_over_work(host: &Host, cpu: usize, work: Box<dyn Work>) {
-    INBOXES[cpu].send_work(work);
+    inbox(cpu).send_work(work);
     host.kick(cpu);
 }
 
 /// Hands a vCPU to a CPU.
 pub fn hand_over(host: &Host, cpu: usize, vcpu: Box<crate::vm::vcpu::Vcpu>) {
     vcpu.vm().set_home(vcpu.index(), cpu);
-    INBOXES[cpu].send(vcpu);
+    inbox(cpu).send(vcpu);
     host.kick(cpu);
 }

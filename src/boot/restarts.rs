@@ -1,7 +1,7 @@
 //! Whether a VM that ended is started anew, and when: one that crashes again and again is not, and
 //! one that resets again and again has to wait.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 
 /// How many crashes there may be within the time.
 const MOST: usize = 5;
@@ -20,7 +20,7 @@ pub struct Restarts {
     /// The VMs that crashed, and when.
     crashes: Vec<(usize, u64)>,
     /// How often a VM was started anew, one time after the other, after it had run for a short time.
-    in_a_row: BTreeMap<usize, u32>,
+    in_a_row: Vec<u32>,
 }
 
 impl Restarts {
@@ -29,7 +29,7 @@ impl Restarts {
         Self {
             frequency,
             crashes: Vec::new(),
-            in_a_row: BTreeMap::new(),
+            in_a_row: Vec::new(),
         }
     }
 
@@ -43,7 +43,10 @@ impl Restarts {
 
     /// Notes that a VM is started anew after it ran for so long; returns how long it has to wait.
     pub fn pause(&mut self, vm: usize, ran: u64) -> u64 {
-        let in_a_row = self.in_a_row.entry(vm).or_default();
+        if self.in_a_row.len() <= vm {
+            self.in_a_row.resize(vm + 1, 0);
+        }
+        let in_a_row = &mut self.in_a_row[vm];
         if ran >= self.frequency.saturating_mul(LONG) {
             *in_a_row = 0;
             return 0;

@@ -50,7 +50,7 @@ pub fn run(bootargs: &str) -> Result<(), Refusal> {
 
 /// Lets load leave out a register, by its name in the table.
 fn forget(register: &str) -> Result<(), Refusal> {
-    let named = |reg: &SysReg| reg.info().name == register;
+    let named = |reg: &SysReg| reg.name() == register;
     let reg = ALL.into_iter().find(named);
     planted::forget(reg.ok_or_else(|| refuse!("selftest=forget:{register}: no such register"))?);
     Ok(())

@@ -334,9 +334,9 @@ enum Show {
     /// The CPU's value.
     All,
     /// The CPU's value, at most this.
-    UpTo(u64),
+    UpTo(u8),
     /// This, whatever the CPU has.
-    Is(u64),
+    Is(u8),
     /// The CPU's value, a signed number, at most zero.
     UpToZero,
 }
@@ -346,8 +346,8 @@ impl Show {
         match self {
             Self::Hide => 0,
             Self::All => host,
-            Self::UpTo(most) => host.min(most),
-            Self::Is(value) => value,
+            Self::UpTo(most) => host.min(u64::from(most)),
+            Self::Is(value) => u64::from(value),
             Self::UpToZero if host < 8 => 0,
             Self::UpToZero => host,
         }

@@ -99,8 +99,6 @@ pub enum Export {
 /// What the table says of one register.
 #[derive(Clone, Copy, Debug)]
 pub struct Info {
-    /// Its architectural name.
-    pub name: &'static str,
     /// Its encoding.
     pub encoding: Encoding,
     /// When it is moved.
@@ -109,22 +107,29 @@ pub struct Info {
     pub aliased: bool,
     /// Features without which it does not exist.
     pub features: Features,
-    /// What a vCPU starts with.
-    pub reset: u64,
-    /// Bits that are zero on every CPU.
-    pub res0: u64,
-    /// Bits that are one on every CPU.
-    pub res1: u64,
+    /// What a vCPU starts with, and which bits are reserved.
+    pub bits: &'static Bits,
     /// Where FEAT_NV2 keeps it in the page at VNCR_EL2: an offset in bytes.
     pub vncr: Option<u16>,
     /// How it is exported.
     pub export: Export,
 }
 
+/// What is known of a register's bits. Most rows have the same: nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bits {
+    /// What a vCPU starts with.
+    pub reset: u64,
+    /// Bits that are zero on every CPU.
+    pub res0: u64,
+    /// Bits that are one on every CPU.
+    pub res1: u64,
+}
+
 impl Info {
     /// Returns a value with its reserved bits as they must be.
     pub const fn settle(&self, value: u64) -> u64 {
-        value & !self.res0 | self.res1
+        value & !self.bits.res0 | self.bits.res1
     }
 }
 
@@ -219,26 +224,19 @@ macro_rules! define {
         /// Every register, in order.
         pub const ALL: [SysReg; COUNT] = [$(SysReg::$name),*];
 
+        /// Their names, in one: a slice for each would take more than the names do.
+        const NAMES: &str = concat!($(stringify!($name), " "),*);
+
         /// The table itself, in the same order.
         pub static TABLE: [Info; COUNT] = [$(Info {
-            name: stringify!($name),
             encoding: Encoding::new($op0, $op1, $crn, $crm, $op2),
             class: Class::$class,
             aliased: has_alias!($alias),
             features: features_of!($when),
-            reset: $reset,
-            res0: $res0,
-            res1: $res1,
+            bits: &Bits { reset: $reset, res0: $res0, res1: $res1 },
             vncr: slot!($slot),
             export: export!($export),
         }),*];
-
-        /// What decides where a register is, dense: accesses ask for it.
-        const PLACES: [(Class, Features); COUNT] =
-            [$((Class::$class, features_of!($when))),*];
-
-        const ENCODINGS: [Encoding; COUNT] =
-            [$(Encoding::new($op0, $op1, $crn, $crm, $op2)),*];
 
         impl SysReg {
             /// Finds the register behind a trapped access, which is never a control word of the
@@ -260,21 +258,26 @@ impl SysReg {
     /// Returns when the register is moved.
     #[inline(always)]
     pub const fn class(self) -> Class {
-        PLACES[self as usize].0
+        TABLE[self as usize].class
     }
 
     /// Returns the features without which the register does not exist.
     #[inline(always)]
     pub const fn features(self) -> Features {
-        PLACES[self as usize].1
+        TABLE[self as usize].features
     }
 
     /// Returns what a vCPU starts with whose EL1 is AArch32, or AArch64.
     pub const fn reset(self, aarch32: bool) -> u64 {
         match self {
             Self::SCTLR_EL1 if aarch32 => SCTLR_OF_AARCH32,
-            _ => TABLE[self as usize].reset,
+            _ => TABLE[self as usize].bits.reset,
         }
+    }
+
+    /// Returns the architecture's name.
+    pub fn name(self) -> &'static str {
+        NAMES.split(' ').nth(self as usize).unwrap_or_default()
     }
 
     /// Returns what the table says of the register.

@@ -124,23 +124,25 @@ impl Cpu {
         self.note_choice(n, start);
         let due = debug::settle(&mut self.vcpus, n, start);
         let contended = choice.contended || !self.works.is_empty();
-        let end = contended.then(|| start.saturating_add(self.slice));
-        set_alarm(due.into_iter().chain(end).fold(self.alarm, u64::min));
-        let vcpu = &mut self.vcpus[n];
-        let exit = vcpu.run();
+        let mut alarm = self.alarm.min(due.unwrap_or(NEVER));
+        if contended {
+            alarm = alarm.min(start.saturating_add(self.slice));
+        }
+        set_alarm(alarm);
+        let exit = self.vcpu(n).run();
         let el2 = start.wrapping_sub(self.left);
         self.left = timer::count();
         let ran = self.left.wrapping_sub(start);
-        vcpu.publish_stats(ran, el2);
+        self.vcpu(n).publish_stats(ran, el2);
         self.shares[n].charge(ran);
         match exit {
             Exit::Interrupted => {}
             Exit::Wait => self.shares[n].runnable = false,
             Exit::Off => self.turn_off(n),
-            Exit::SystemOff => drop(self.vcpus[n].vm().end(Ending::Off)),
-            Exit::SystemReset => drop(self.vcpus[n].vm().end(Ending::Reset)),
+            Exit::SystemOff => drop(self.vcpu(n).vm().end(Ending::Off)),
+            Exit::SystemReset => drop(self.vcpu(n).vm().end(Ending::Reset)),
             Exit::Stopped(reason) => self.crash(n, reason),
-            Exit::Debug(_) => self.vcpus[n].vm().halt(),
+            Exit::Debug(_) => self.vcpu(n).vm().halt(),
         }
     }
 
@@ -151,9 +153,9 @@ impl Cpu {
             && let Some(share) = self.shares.get(before)
             && share.runnable
         {
-            self.vcpus[before].pass_over(now);
+            self.vcpu(before).pass_over(now);
         }
-        self.vcpus[chosen].end_wait(now);
+        self.vcpu(chosen).end_wait(now);
     }
 
     /// Counts that time is stolen from all that could run.
@@ -163,6 +165,13 @@ impl Cpu {
                 vcpu.pass_over(now);
             }
         }
+    }
+
+    /// Borrows a vCPU in the CPU's care. (Indexing the vector itself is a call where code shall be
+    /// small.)
+    #[inline(always)]
+    fn vcpu(&mut self, n: usize) -> &mut Vcpu {
+        &mut self.vcpus.as_mut_slice()[n]
     }
 
     fn crash(&self, n: usize, reason: &str) {
@@ -182,7 +191,7 @@ impl Cpu {
             self.put();
         }
         self.shares[n].runnable = false;
-        let vm = self.vcpus[n].vm().clone();
+        let vm = self.vcpu(n).vm().clone();
         if let Some(switch) = vm.switches.get(self.vcpus[n].index()) {
             switch.turn_off();
         }
@@ -195,14 +204,14 @@ impl Cpu {
         let shared = self.vcpus.len() > 1 || !self.works.is_empty();
         if self.resident != Some(n) {
             self.put();
-            let vcpu = &mut self.vcpus[n];
+            let vcpu = self.vcpu(n);
             if vcpu.vm().note_run(local::this().index, vcpu.index()) {
                 tlb::invalidate_sibling(vcpu.vm().vttbr());
             }
             vcpu.load();
             self.resident = Some(n);
         }
-        self.vcpus[n].share_cpu(shared);
+        self.vcpu(n).share_cpu(shared);
     }
 
     fn put(&mut self) {
@@ -225,7 +234,7 @@ impl Cpu {
         if !wake(&mut self.shares, n) {
             return;
         }
-        self.vcpus[n].pass_over(now);
+        self.vcpu(n).pass_over(now);
         let deadline = core::mem::replace(&mut self.shares[n].deadline, NEVER);
         if deadline == self.alarm {
             self.alarm = first_deadline(&self.shares);
@@ -286,7 +295,7 @@ impl Cpu {
             } else if intid == known.maintenance
                 && let Some(n) = self.resident
             {
-                self.vcpus[n].maintain_interrupts();
+                self.vcpu(n).maintain_interrupts();
             } else if intid != KICK && intid != NUDGE {
                 log::warn!("interrupt {intid} came while idle, and is nobody's");
             }

@@ -78,7 +78,11 @@ fn distributor(vcpu: &mut Vcpu, offset: u64, size: u32, access: Access) -> Resul
 #[inline(always)]
 pub(super) fn write_distributor(vcpu: &mut Vcpu, offset: u32, size: u32, value: u64) {
     match vcpu.lists.memory {
-        None => vcpu.with_gic(|gic, here| gic.dist_write(here, offset, size, value)),
+        None => {
+            let here = &mut Here::new(vcpu.index, &mut vcpu.lists.system);
+            let kicks = vcpu.vm.gic.lock().dist_write(here, offset, size, value);
+            vcpu.vm.kick(kicks);
+        }
         Some(lists) => write_distributor_v2(vcpu, lists, (offset, size), value),
     }
 }

@@ -26,6 +26,8 @@ use core::sync::atomic::Ordering;
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 pub(super) extern "C" fn guest_hypercall(vcpu: &mut Vcpu, esr: u64) -> Next {
     let esr = Esr(esr);
     vcpu.count(Reason::Call);
@@ -82,6 +84,8 @@ pub(super) extern "C" fn guest_synchronous(vcpu: &mut Vcpu, esr: u64) -> Next {
 
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 pub(super) extern "C" fn guest_interrupt(vcpu: &mut Vcpu) -> Next {
     vcpu.count(Reason::Interrupt);
     super::interrupts::take(vcpu)

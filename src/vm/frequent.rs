@@ -46,6 +46,8 @@ const GICD_ICENABLERS: u64 = 0x180 >> 7;
 /// Where a GICv2 has GICD_SGIR.
 const GICD_SGIR: u64 = 0xf00;
 
+/// Where an encoding has op0.
+const OP0: u32 = 20;
 const ICC_SGI1R_EL1: u32 = Encoding::new(3, 0, 12, 11, 5).iss();
 const ACTLR_EL1: u32 = Encoding::new(3, 0, 1, 0, 1).iss();
 const OSLAR_EL1: u32 = Encoding::new(2, 0, 1, 0, 4).iss();
@@ -57,6 +59,8 @@ const DC_CISW: u32 = Encoding::new(1, 0, 7, 14, 2).iss();
 /// takes them from there, when one of them is named.
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 pub(super) extern "C" fn guest_system_register(vcpu: &mut Vcpu, esr: u64) -> Next {
     let esr = Esr(esr);
     let (register, rt) = (esr.system_register(), esr.system_rt());
@@ -70,18 +74,39 @@ pub(super) extern "C" fn guest_system_register(vcpu: &mut Vcpu, esr: u64) -> Nex
         return resume_at_next(vcpu, esr, Reason::Register);
     }
     let value = vcpu.frame.read(rt);
-    match register {
-        ICC_SGI1R_EL1 => return send_sgi(vcpu, esr, value),
-        ACTLR_EL1 => vcpu.write_sys_reg(SysReg::ACTLR_EL1, value),
-        OSLAR_EL1 if vcpu.os_lock_stays(value) => {}
-        // With TVM set memory was cleaned already, and until the caches are on that is enough.
-        DC_ISW | DC_CSW | DC_CISW if vcpu.read_sys_reg(SysReg::RUN_HCR_EL2) & hcr::TVM != 0 => {}
-        _ => return guest_synchronous(vcpu, esr.0),
+    // By op0 first: to compare with a whole encoding takes four instructions.
+    let is_done = match register >> OP0 {
+        3 if register == ICC_SGI1R_EL1 => return send_sgi(vcpu, esr, value),
+        3 if register == ACTLR_EL1 => {
+            vcpu.write_sys_reg(SysReg::ACTLR_EL1, value);
+            true
+        }
+        2 => register == OSLAR_EL1 && vcpu.os_lock_stays(value),
+        1 => is_set_way(register) && memory_is_clean(vcpu),
+        _ => false,
+    };
+    if is_done {
+        return resume_at_next(vcpu, esr, Reason::Register);
     }
-    resume_at_next(vcpu, esr, Reason::Register)
+    guest_synchronous(vcpu, esr.0)
+}
+
+/// Returns whether an instruction maintains a data cache by set and way.
+#[inline(always)]
+const fn is_set_way(register: u32) -> bool {
+    matches!(register, DC_ISW | DC_CSW | DC_CISW)
+}
+
+/// Returns whether all of the guest's memory was cleaned already: until its caches are on, which
+/// TVM tells EL2 of, that is enough.
+#[inline(always)]
+fn memory_is_clean(vcpu: &Vcpu) -> bool {
+    vcpu.read_sys_reg(SysReg::RUN_HCR_EL2) & hcr::TVM != 0
 }
 
 #[inline(never)]
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 fn send_sgi(vcpu: &mut Vcpu, esr: Esr, value: u64) -> Next {
     let mut here = Here::new(vcpu.index, &mut vcpu.lists.system);
     let Some(kicks) = vcpu.vm.gic.lock().sgi1r_at_once(&mut here, value) else {
@@ -112,6 +137,8 @@ fn skip_unusual(vcpu: &mut Vcpu, esr: Esr) {
 /// Tells others that they have an SGI, and goes on: with the CPU's next turn, if one of them is in
 /// its care.
 #[inline(never)]
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 fn wake_others(vcpu: &mut Vcpu, kicks: Kicks) -> Next {
     if vcpu.vm.kick_or_end_turn(kicks) {
         vcpu.leave(Exit::Interrupted)
@@ -123,6 +150,8 @@ fn wake_others(vcpu: &mut Vcpu, kicks: Kicks) -> Next {
 /// Answers a data abort, with x19 to x29 as for [`guest_system_register`].
 // SAFETY: no other symbol has this name.
 #[unsafe(no_mangle)]
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
     /// ISV, SAS, SSE, S1PTW and the fault status but for its level.
     const KIND: u64 = 1 << 24 | 0b11 << 22 | 1 << 21 | 1 << 7 | 0b11_1100;
@@ -157,6 +186,8 @@ pub(super) extern "C" fn guest_data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
 
 /// Does a store to GICD_SGIR, by which GICv2's SGIs are sent and which GICv3 reserves.
 #[inline(never)]
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 fn write_sgir(vcpu: &mut Vcpu, esr: Esr) -> Next {
     let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8);
     let kicks = match vcpu.lists.memory {
@@ -168,6 +199,8 @@ fn write_sgir(vcpu: &mut Vcpu, esr: Esr) -> Next {
 
 /// Does a store to GICD_ICENABLER<n>, by which interrupts are masked while they are handled.
 #[inline(never)]
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 fn write_distributor(vcpu: &mut Vcpu, esr: Esr, offset: u32) -> Next {
     let value = vcpu.frame.read((esr.0 >> 16 & 0x1f) as u8) & 0xffff_ffff;
     bus::write_distributor(vcpu, offset, 4, value);

@@ -181,19 +181,20 @@ impl Host {
 
     /// Makes the physical interrupts behind these private interrupts of a guest active, or not:
     /// they belong to the vCPU that is loaded.
+    #[inline(always)]
     pub fn set_private_active(&self, guest: u32, active: bool) {
-        for (intid, physical) in [
-            (GUEST_VIRTUAL_TIMER, self.interrupts.virtual_timer),
-            (GUEST_PHYSICAL_TIMER, self.interrupts.physical_timer),
-        ] {
-            if guest >> intid & 1 == 0 {
-                continue;
-            }
-            if active {
-                self.activate(physical);
-            } else {
-                self.gic.deactivate(Taken::from_intid(physical));
-            }
+        if guest >> GUEST_VIRTUAL_TIMER & 1 != 0 {
+            self.set_active(self.interrupts.virtual_timer, active);
+        }
+        if guest >> GUEST_PHYSICAL_TIMER & 1 != 0 {
+            self.set_active(self.interrupts.physical_timer, active);
+        }
+    }
+
+    fn set_active(&self, physical: u32, active: bool) {
+        match active {
+            true => self.activate(physical),
+            false => self.gic.deactivate(Taken::from_intid(physical)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Interrupts of the machine that arrive while a guest runs.
 
+#![expect(unsafe_code, reason = "what is frequent has a section of its own")]
+
 use super::{
     gic::{
         Answer, Gic, Here, HwIntid, Kicks, ListRegisters, lists::MemoryLists, lists::SystemLists,
@@ -23,6 +25,8 @@ pub(super) fn take(vcpu: &mut Vcpu) -> Next {
     }
 }
 
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 #[inline(never)]
 fn take_v2(vcpu: &mut Vcpu, lists: MemoryLists) -> Next {
     take_by(vcpu, lists)
@@ -47,6 +51,8 @@ fn take_by<L: CpuInterface + ListRegisters>(vcpu: &mut Vcpu, lists: L) -> Next {
 
 /// Takes another CPU's word that a vCPU here has an interrupt. If it can only be this one, it is
 /// done at once: an IPI between vCPUs that have a CPU each costs no turn of the run loop.
+// SAFETY: the section is code, which the linker keeps together.
+#[unsafe(link_section = ".text.hot")]
 #[inline(never)]
 fn take_nudge<L: CpuInterface + ListRegisters>(
     vcpu: &mut Vcpu,

@@ -97,9 +97,9 @@ fn restart(regs: &mut SysRegs, entry: u64) {
         let is_timer = matches!(reg, SysReg::CNTV_CVAL_EL0 | SysReg::CNTP_CVAL_EL0);
         match reg.class() {
             Class::Deferred | Class::MemoryOnly if !is_timer && regs.has(reg) => {
-                regs.write(reg, reg.reset(aarch32));
+                regs.write_any(reg, reg.reset(aarch32));
             }
-            Class::Deferred32 if aarch32 => regs.write(reg, reg.reset(aarch32)),
+            Class::Deferred32 if aarch32 => regs.write_any(reg, reg.reset(aarch32)),
             _ => {}
         }
     }

@@ -85,6 +85,7 @@ impl Vm {
     }
 
     /// Returns whether somebody rang for this vCPU since the last call.
+    #[inline(always)]
     pub fn take_ring(&self, index: usize) -> bool {
         self.bells.get(index).is_some_and(Doorbell::take)
     }

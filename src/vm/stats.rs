@@ -59,8 +59,8 @@ pub struct Reading {
 impl Published {
     /// Publishes a turn: all exits so far, how long the turn took, and EL2 before it.
     pub fn publish(&self, exits: &[u64; REASONS], ran: u64, el2: u64) {
-        for (to, &from) in self.exits.iter().zip(exits) {
-            to.store(from, Ordering::Relaxed);
+        for (n, &count) in exits.iter().enumerate() {
+            self.exits[n].store(count, Ordering::Relaxed);
         }
         // One CPU at a time writes: nothing is lost between the load and the store.
         let add = |to: &AtomicU64, more, order| to.store(to.load(Ordering::Relaxed) + more, order);

@@ -214,16 +214,18 @@ impl Vcpu {
     /// one does already.
     pub fn deadline(&self) -> Option<u64> {
         let offset = self.regs.read(SysReg::RUN_CNTVOFF_EL2);
-        [
-            (SysReg::CNTV_CTL_EL0, SysReg::CNTV_CVAL_EL0, offset),
-            (SysReg::CNTP_CTL_EL0, SysReg::CNTP_CVAL_EL0, 0),
-        ]
-        .into_iter()
-        .filter(|&(control, ..)| {
-            self.regs.read(control) & (timer::ENABLE | timer::IMASK) == timer::ENABLE
-        })
-        .map(|(_, compare, offset)| self.regs.read(compare).saturating_add(offset))
-        .min()
+        let of_virtual = self.deadline_of(SysReg::CNTV_CTL_EL0, SysReg::CNTV_CVAL_EL0, offset);
+        let of_physical = self.deadline_of(SysReg::CNTP_CTL_EL0, SysReg::CNTP_CVAL_EL0, 0);
+        of_virtual.into_iter().chain(of_physical).min()
+    }
+
+    #[inline(always)]
+    fn deadline_of(&self, control: SysReg, compare: SysReg, offset: u64) -> Option<u64> {
+        let is_on = self.regs.read(control) & (timer::ENABLE | timer::IMASK) == timer::ENABLE;
+        if !is_on {
+            return None;
+        }
+        Some(self.regs.read(compare).saturating_add(offset))
     }
 
     /// Sets whether the CPU has others to run. The guest's WFI then comes to EL2, and so does

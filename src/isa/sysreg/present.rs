@@ -65,7 +65,7 @@ impl Present {
     /// Returns whether a guest that is shown this may use the register by its encoding. EL2's
     /// registers, and those of EL1 that only EL2 may name, take a virtual EL2.
     pub const fn is_guests(self, reg: SysReg) -> bool {
-        let of_el2 = super::ENCODINGS[reg as usize].op1 >= 4;
+        let of_el2 = super::TABLE[reg as usize].encoding.op1 >= 4;
         self.has(reg) && (!of_el2 || self.features.has(Features::EL2))
     }
 }
@@ -73,7 +73,7 @@ impl Present {
 /// Returns the number of a breakpoint's or watchpoint's register.
 #[inline(always)]
 const fn number(reg: SysReg) -> u8 {
-    super::ENCODINGS[reg as usize].crm
+    super::TABLE[reg as usize].encoding.crm
 }
 
 /// Returns how many breakpoints or watchpoints there are, at most 16, by the fields of

@@ -9,12 +9,12 @@ fn every_row_is_found_by_its_encoding_but_for_control_words() {
         assert_eq!(reg.features(), info.features);
         if info.class == Class::LoadOnly {
             assert_ne!(found, Some(reg), "{reg:?} is the hypervisor's");
-            let guests = found.expect("a guest's register of that name").info();
-            assert_eq!(info.name.strip_prefix("RUN_"), Some(guests.name));
-            assert_eq!(guests.class, Class::MemoryOnly);
+            let guests = found.expect("a guest's register of that name");
+            assert_eq!(reg.name().strip_prefix("RUN_"), Some(guests.name()));
+            assert_eq!(guests.class(), Class::MemoryOnly);
         } else {
             assert_eq!(found, Some(reg));
-            assert!(!info.name.starts_with("RUN_"));
+            assert!(!reg.name().starts_with("RUN_"));
         }
     }
 }
@@ -23,8 +23,8 @@ fn every_row_is_found_by_its_encoding_but_for_control_words() {
 fn an_alias_is_of_el1_or_el0_and_never_another_row() {
     for reg in ALL.into_iter().filter(|reg| reg.info().aliased) {
         let info = reg.info();
-        assert!(matches!(info.encoding.op1, 0 | 3), "{}", info.name);
-        assert!(info.class.reaches_cpu(), "{}", info.name);
+        assert!(matches!(info.encoding.op1, 0 | 3), "{reg:?}");
+        assert!(info.class.reaches_cpu(), "{reg:?}");
         assert_eq!(SysReg::from_encoding(info.encoding.vhe_alias()), None);
     }
 }
@@ -32,7 +32,7 @@ fn an_alias_is_of_el1_or_el0_and_never_another_row() {
 #[test]
 fn numbered_families_are_complete_and_in_order() {
     let number = |reg: SysReg| {
-        let name = reg.info().name;
+        let name = reg.name();
         let digits: alloc::string::String = name
             .chars()
             .skip_while(|c| !c.is_ascii_digit())
@@ -50,9 +50,7 @@ fn numbered_families_are_complete_and_in_order() {
         ("ICH_LR", 16),
     ];
     for (prefix, count) in families {
-        let family = ALL
-            .into_iter()
-            .filter(|reg| reg.info().name.starts_with(prefix));
+        let family = ALL.into_iter().filter(|reg| reg.name().starts_with(prefix));
         let numbers: alloc::vec::Vec<_> = family.clone().map(number).collect();
         let expected: alloc::vec::Vec<_> = (0..count).collect();
         assert_eq!(numbers, expected, "{prefix}");
@@ -90,11 +88,20 @@ fn slots_are_words_of_one_page_and_nobody_shares_one() {
 
 #[test]
 fn reset_values_keep_reserved_bits() {
-    for row in &TABLE {
-        assert_eq!(row.res0 & row.res1, 0, "{}", row.name);
+    for reg in ALL {
+        let row = reg.info();
+        let Bits { reset, res0, res1 } = *row.bits;
+        assert_eq!(res0 & res1, 0, "{reg:?}");
         if row.class != Class::MemoryOnly {
-            assert_eq!(row.settle(row.reset), row.reset, "{}", row.name);
+            assert_eq!(row.settle(reset), reset, "{reg:?}");
         }
+    }
+}
+
+#[test]
+fn names_are_those_of_the_rows() {
+    for reg in ALL {
+        assert_eq!(reg.name(), alloc::format!("{reg:?}"));
     }
 }
 

@@ -86,7 +86,8 @@ impl Cpu {
     /// Lets the vCPUs for which somebody rang look what there is.
     fn answer_rings(&mut self) {
         for n in 0..self.vcpus.len() {
-            if self.vcpus[n].vm().take_ring(self.vcpus[n].index()) {
+            let vcpu = self.vcpu(n);
+            if vcpu.vm().take_ring(vcpu.index()) {
                 self.look_up(n);
             }
         }

@@ -113,7 +113,7 @@ impl Vcpu {
         let link = pc.wrapping_add(exception.link) & 0xffff_ffff;
         self.frame.write(link_register(exception.mode), link);
         let regs = self.sysregs_mut();
-        regs.write(exception.spsr, psr::to_aarch32(old));
+        regs.write_any(exception.spsr, psr::to_aarch32(old));
         regs.set_pstate(new);
         regs.set_pc(base | exception.vector);
     }

@@ -2,7 +2,9 @@
 
 use super::ids::Name;
 use crate::vm::{
-    gic::{Gic, Here, HwIntid, ListRegisters, REDIST_SIZE, Version, on_lists},
+    gic::{
+        Gic, Here, HwIntid, ListRegisters, REDIST_SIZE, Version, lists::ActivePriorities, on_lists,
+    },
     vcpu::Vcpu,
 };
 
@@ -35,9 +37,6 @@ impl ListRegisters for NoLists {
     fn count(&self) -> u32 {
         0
     }
-    fn active_priority_count(&self) -> u32 {
-        0
-    }
     fn traps_dir(&self) -> bool {
         true
     }
@@ -56,10 +55,8 @@ impl ListRegisters for NoLists {
         0
     }
     fn set_vmcr(&mut self, _: u64) {}
-    fn active_priority(&self, _: u32, _: u32) -> u64 {
-        0
-    }
-    fn set_active_priority(&mut self, _: u32, _: u32, _: u64) {}
+    fn take_active_priorities(&mut self, _: &mut ActivePriorities) {}
+    fn set_active_priorities(&mut self, _: &ActivePriorities) {}
     fn misr(&self) -> u64 {
         0
     }
@@ -220,7 +217,7 @@ impl Vcpu {
             let mut lists = self.lists;
             return on_lists!(lists, lists => match u32::from(n) {
                 0 => lists.vmcr(),
-                n => lists.active_priority(n / 8 - 1, n % 8),
+                n => active_priority(lists, n, |word| *word),
             });
         }
         let mut gic = self.vm.gic.lock();
@@ -231,13 +228,28 @@ impl Vcpu {
         if self.sysregs().sysregs_loaded_on_cpu() {
             return on_lists!(self.lists, lists => match u32::from(n) {
                 0 => lists.set_vmcr(value),
-                n => lists.set_active_priority(n / 8 - 1, n % 8, value),
+                n => active_priority(lists, n, |word| *word = value),
             });
         }
         if let Some(word) = self.vm.gic.lock().saved_interface(self.index, n) {
             *word = value;
         }
     }
+}
+
+/// Shows `f` one of the active priorities in the CPU, zero where there is none.
+fn active_priority<R: Default>(
+    lists: &mut impl ListRegisters,
+    n: u32,
+    f: impl FnOnce(&mut u64) -> R,
+) -> R {
+    let mut all = ActivePriorities::default();
+    lists.take_active_priorities(&mut all);
+    let group = all.get_mut((n / 8).wrapping_sub(1) as usize);
+    let word = group.and_then(|words| words.get_mut(n as usize % 8));
+    let result = word.map(f).unwrap_or_default();
+    lists.set_active_priorities(&all);
+    result
 }
 
 /// GICD_IROUTER registers are 8 bytes wide, all others here 4.

@@ -222,7 +222,7 @@ pub struct Id(pub u64);
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Name::from_id(self.0) {
-            Some(Name::Row(reg)) => f.write_str(reg.info().name),
+            Some(Name::Row(reg)) => f.write_str(reg.name()),
             Some(Name::Id(e)) => write!(f, "ID register S3_0_C0_C{}_{}", e.crm, e.op2),
             Some(name) => write!(f, "{name:?}"),
             None => f.write_str("of no kind known"),

@@ -264,15 +264,11 @@ impl Bank {
         self.pending |= bit & self.lr_pending & !self.clear_pending;
         self.active |= bit & self.lr_active & !self.clear_active;
         self.acked &= !(bit & self.clear_active);
-        for word in [
-            &mut self.homed,
-            &mut self.lr_pending,
-            &mut self.lr_active,
-            &mut self.clear_pending,
-            &mut self.clear_active,
-        ] {
-            *word &= !bit;
-        }
+        self.homed &= !bit;
+        self.lr_pending &= !bit;
+        self.lr_active &= !bit;
+        self.clear_pending &= !bit;
+        self.clear_active &= !bit;
         let over = self.orphans() & bit;
         self.in_flight &= !over;
         over != 0 && !(value & lr::HW != 0 && value & (lr::PENDING | lr::ACTIVE) == 0)

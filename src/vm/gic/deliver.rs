@@ -74,6 +74,7 @@ impl Gic {
     }
 
     /// Makes private interrupt `n` of another vCPU pending and notifies that one if need be.
+    #[inline(always)]
     pub(super) fn pend_far(&mut self, target: usize, n: u32) -> Kicks {
         let (open, bit) = (self.open, mask(n));
         let Some((bank, vcpu)) = self.pair(private(target), target) else {

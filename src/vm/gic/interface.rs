@@ -1,6 +1,7 @@
 //! A vCPU's side of the interrupt controller: its saved CPU interface, its place in the system.
 
 use super::bank::{Bank, NOBODY, at, mask};
+use super::lists::ActivePriorities;
 
 /// ICH_HCR_EL2: the bits used here (Arm IHI 0069, "ICH_HCR_EL2").
 pub(super) mod hcr {
@@ -62,7 +63,7 @@ pub(super) struct Face {
     /// ICH_VMCR_EL2, while not loaded.
     pub vmcr: u64,
     /// `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, while not loaded.
-    pub active_priorities: [[u64; 4]; 2],
+    pub active_priorities: ActivePriorities,
     /// Aff3.Aff2.Aff1.Aff0.
     pub affinity: u32,
     /// The affinity as ICC_SGI1R_EL1 gives it, all but the target list.

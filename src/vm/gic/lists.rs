@@ -12,6 +12,9 @@ use super::setup::Version;
 use crate::bits::field;
 use crate::dev::gic::Interface;
 
+/// `ICH_AP0R<n>_EL2`, then `ICH_AP1R<n>_EL2`. Those that a CPU does not have are zero.
+pub type ActivePriorities = [[u64; 4]; 2];
+
 /// The list registers of one CPU, and the registers beside them.
 ///
 /// Values have the layout of GICv3's registers (Arm IHI 0069, chapter 12); a GICv2 host converts.
@@ -19,8 +22,6 @@ use crate::dev::gic::Interface;
 pub trait ListRegisters {
     /// Returns how many list registers there are, at most 16.
     fn count(&self) -> u32;
-    /// Returns how many active-priority registers each group has, at most 4.
-    fn active_priority_count(&self) -> u32;
     /// Returns whether ICC_DIR_EL1 can be trapped on its own (ICH_VTR_EL2.TDS).
     fn traps_dir(&self) -> bool;
     /// Reads `ICH_LR<n>_EL2`.
@@ -45,10 +46,10 @@ pub trait ListRegisters {
     fn vmcr(&self) -> u64;
     /// Writes ICH_VMCR_EL2.
     fn set_vmcr(&mut self, value: u64);
-    /// Reads `ICH_AP0R<n>_EL2` (`group` 0) or `ICH_AP1R<n>_EL2` (`group` 1).
-    fn active_priority(&self, group: u32, n: u32) -> u64;
-    /// Writes `ICH_AP0R<n>_EL2` or `ICH_AP1R<n>_EL2`.
-    fn set_active_priority(&mut self, group: u32, n: u32, value: u64);
+    /// Reads those of `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2` that there are, and leaves them zero.
+    fn take_active_priorities(&mut self, to: &mut ActivePriorities);
+    /// Writes them.
+    fn set_active_priorities(&mut self, from: &ActivePriorities);
     /// Reads ICH_MISR_EL2: why there is a maintenance interrupt.
     fn misr(&self) -> u64;
     /// Reads ICH_EISR_EL2: the list registers whose interrupt ended and asked to be told.

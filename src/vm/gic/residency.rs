@@ -18,12 +18,7 @@ impl Gic {
         vcpu.loaded = true;
         vcpu.all = mask(here.lists.count()).wrapping_sub(1);
         here.lists.set_vmcr(vcpu.vmcr);
-        for (group, words) in (0..).zip(&vcpu.active_priorities) {
-            let count = here.lists.active_priority_count();
-            for (n, &word) in (0..count).zip(words) {
-                here.lists.set_active_priority(group, n, word);
-            }
-        }
+        here.lists.set_active_priorities(&vcpu.active_priorities);
         if vcpu.acts != 0 {
             return self.sort(here);
         }
@@ -51,13 +46,8 @@ impl Gic {
         (vcpu.all, vcpu.used) = (0, 0);
         vcpu.vmcr = here.lists.vmcr();
         here.lists.set_vmcr(0);
-        for (group, words) in (0..).zip(&mut vcpu.active_priorities) {
-            let count = here.lists.active_priority_count();
-            for (n, word) in (0..count).zip(words) {
-                *word = here.lists.active_priority(group, n);
-                here.lists.set_active_priority(group, n, 0);
-            }
-        }
+        here.lists
+            .take_active_priorities(&mut vcpu.active_priorities);
         kicks
     }
 
@@ -106,6 +96,7 @@ impl Gic {
     /// Returns which private interrupts of a vCPU have their physical interrupt active on their
     /// behalf, by bit. Exact after [`put`](Self::put); while loaded, the guest may have ended
     /// some since the state was last looked at.
+    #[inline(always)]
     pub fn hw_in_flight(&self, vcpu: usize) -> u32 {
         self.bank(private(vcpu)).map_or(0, |bank| bank.in_flight)
     }

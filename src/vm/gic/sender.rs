@@ -146,6 +146,7 @@ impl Bank {
     }
 
     /// Notes that the SGI of the first sender went into a list register as pending.
+    #[inline(always)]
     pub(super) fn take_sender(&mut self, n: u32) {
         let rest = others(self.senders(n));
         self.set_senders(n, rest);
@@ -163,6 +164,7 @@ impl Bank {
     }
 
     /// Adds a sender of SGI `n`.
+    #[inline(always)]
     pub(super) fn add_senders(&mut self, n: u32, senders: u8) {
         let all = self.senders(n) | senders;
         self.set_senders(n, all);
@@ -175,6 +177,7 @@ impl Bank {
     }
 
     /// Sets who sent SGI `n`: it is pending if anybody did.
+    #[inline(always)]
     fn set_senders(&mut self, n: u32, senders: u8) {
         super::bank::set(&mut self.senders, n, senders);
         let bit = mask(n);

@@ -148,8 +148,10 @@ impl Gic {
                 continue;
             };
             let wanting = bank.wanting(self.open);
-            for n in Bits(wanting).filter(|&n| bank.holder(n) == vcpu) {
-                podium.offer(bank.class(n, control), at(&bank.priority, n), bank.intid(n));
+            for n in Bits(wanting) {
+                if bank.holder(n) == vcpu {
+                    podium.offer(bank.class(n, control), at(&bank.priority, n), bank.intid(n));
+                }
             }
         }
         podium

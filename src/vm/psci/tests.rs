@@ -251,7 +251,7 @@ fn a_vcpu_that_starts_anew_is_at_reset_but_for_its_timers_and_name() {
         let mut regs = SysRegs::new(HostMode { vhe, features }, shown);
         for (n, reg) in (0x100..).zip(sysreg::ALL) {
             // A view would change what it is a view of.
-            if !reg.info().name.contains("TVAL") {
+            if !reg.name().contains("TVAL") {
                 regs.write(reg, n);
             }
         }
@@ -262,7 +262,7 @@ fn a_vcpu_that_starts_anew_is_at_reset_but_for_its_timers_and_name() {
         let pstate = if aarch32 { 0x1d3 } else { 0x3c5 };
         assert_eq!((regs.pc(), regs.pstate()), (0x4000_0000, pstate));
         for (n, reg) in (0x100..).zip(sysreg::ALL) {
-            let name = reg.info().name;
+            let name = reg.name();
             let kept = name.starts_with("CNTV_CVAL") || name.starts_with("CNTP_CVAL");
             let kept = kept || reg.class() == Class::LoadOnly;
             let is_reset = match reg.class() {

@@ -1,7 +1,7 @@
 //! Breakpoints and watchpoints: as many as there are, moved without a branch between them.
 //!
-//! For each number of them there is a function of its own, made from the rows of the table: one MRS
-//! or MSR after the other. Which one it is, a vCPU's [`Present`] says, once for all its registers.
+//! The rows of the table with one number are a step. The steps stand one after the other from the
+//! last to the first, and a jump leads in among them: how many there are, a vCPU's [`Present`] says.
 
 #![expect(unsafe_code, reason = "loads a guest's registers into the CPU")]
 
@@ -31,26 +31,30 @@ macro_rules! moves {
        $op0:literal $op1:literal $crn:literal $crm:literal $op2:literal
        $class:ident $alias:tt $when:tt $reset:literal $res0:literal $res1:literal
        $slot:tt $export:tt;)*) => {
-        fn save_breakpoints<const N: u8>(to: &mut Values) {
-            $(of_class!(Breakpoint $class if $crm < N {
+        #[inline(always)]
+        fn save_breakpoint<const N: u8>(to: &mut Values) {
+            $(of_class!(Breakpoint $class if $crm == N {
                 to[SysReg::$name as usize] = read!($op0 $op1 $crn $crm $op2);
             });)*
         }
 
-        fn save_watchpoints<const N: u8>(to: &mut Values) {
-            $(of_class!(Watchpoint $class if $crm < N {
+        #[inline(always)]
+        fn save_watchpoint<const N: u8>(to: &mut Values) {
+            $(of_class!(Watchpoint $class if $crm == N {
                 to[SysReg::$name as usize] = read!($op0 $op1 $crn $crm $op2);
             });)*
         }
 
-        fn restore_breakpoints<const N: u8>(from: &Values) {
-            $(of_class!(Breakpoint $class if $crm < N {
+        #[inline(always)]
+        fn restore_breakpoint<const N: u8>(from: &Values) {
+            $(of_class!(Breakpoint $class if $crm == N {
                 write!($op0 $op1 $crn $crm $op2, from[SysReg::$name as usize]);
             });)*
         }
 
-        fn restore_watchpoints<const N: u8>(from: &Values) {
-            $(of_class!(Watchpoint $class if $crm < N {
+        #[inline(always)]
+        fn restore_watchpoint<const N: u8>(from: &Values) {
+            $(of_class!(Watchpoint $class if $crm == N {
                 write!($op0 $op1 $crn $crm $op2, from[SysReg::$name as usize]);
             });)*
         }
@@ -73,34 +77,55 @@ macro_rules! write {
 
 sysreg_rows!(moves);
 
-/// A function for each number from 1 up.
-macro_rules! each {
-    ($f:ident) => {
-        [
-            $f::<1>, $f::<2>, $f::<3>, $f::<4>, $f::<5>, $f::<6>, $f::<7>, $f::<8>, $f::<9>,
-            $f::<10>, $f::<11>, $f::<12>, $f::<13>, $f::<14>, $f::<15>, $f::<16>,
-        ]
+/// Does a step for each number from `$last` down to 0: a block for each, the next one inside, and
+/// each followed by its step. Whoever leaves the innermost comes out before the step for `$last`.
+macro_rules! from {
+    ($last:expr, $step:ident($values:expr)) => {
+        from!(@ $last, $step($values), [], [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15]);
+    };
+    (@ $last:expr, $step:ident($values:expr), [$($before:tt)*], [$n:literal $($more:literal)*]) => {
+        'step: {
+            from!(@ $last, $step($values), [$($before)* ($n 'step)], [$($more)*]);
+        }
+        $step::<$n>($values);
+    };
+    (@ $last:expr, $step:ident($values:expr), [$(($n:literal $label:lifetime))*], []) => {
+        match $last {
+            $($n => break $label,)*
+            _ => return,
+        }
     };
 }
 
-static SAVE_BREAKPOINTS: [fn(&mut Values); 16] = each!(save_breakpoints);
-static SAVE_WATCHPOINTS: [fn(&mut Values); 16] = each!(save_watchpoints);
-static RESTORE_BREAKPOINTS: [fn(&Values); 16] = each!(restore_breakpoints);
-static RESTORE_WATCHPOINTS: [fn(&Values); 16] = each!(restore_watchpoints);
-
 /// Copies what `present` has of them from the CPU.
 pub(super) fn save(to: &mut Values, present: Present) {
-    SAVE_BREAKPOINTS[place(present.breakpoints)](to);
-    SAVE_WATCHPOINTS[place(present.watchpoints)](to);
+    save_breakpoints(to, last(present.breakpoints));
+    save_watchpoints(to, last(present.watchpoints));
 }
 
 /// Copies what `present` has of them to the CPU.
 pub(super) fn restore(from: &Values, present: Present) {
-    RESTORE_BREAKPOINTS[place(present.breakpoints)](from);
-    RESTORE_WATCHPOINTS[place(present.watchpoints)](from);
+    restore_breakpoints(from, last(present.breakpoints));
+    restore_watchpoints(from, last(present.watchpoints));
 }
 
-/// Returns where the function for a number is. There is one at the least, and 16 at the most.
-const fn place(count: u8) -> usize {
-    (count.wrapping_sub(1) & 0xf) as usize
+/// Returns the number of the last. There is one at the least, and 16 at the most.
+const fn last(count: u8) -> u8 {
+    count.wrapping_sub(1) & 0xf
+}
+
+fn save_breakpoints(to: &mut Values, last: u8) {
+    from!(last, save_breakpoint(to));
+}
+
+fn save_watchpoints(to: &mut Values, last: u8) {
+    from!(last, save_watchpoint(to));
+}
+
+fn restore_breakpoints(from: &Values, last: u8) {
+    from!(last, restore_breakpoint(from));
+}
+
+fn restore_watchpoints(from: &Values, last: u8) {
+    from!(last, restore_watchpoint(from));
 }

@@ -13,7 +13,7 @@ pub(super) fn unforeseen(reg: SysReg) -> u64 {
     if is_first(reg) {
         log::error!(
             "{} was asked for, which a vCPU does not have here: reads as zero, writes are ignored",
-            reg.info().name
+            reg.name()
         );
     }
     0

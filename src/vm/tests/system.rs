@@ -167,8 +167,8 @@ fn registers_of_el2_are_no_guests() {
         let mut guest = Guest::build(Build { vhe, ..USUAL });
         for row in TABLE.iter().filter(|row| row.encoding.op1 >= 4) {
             take_log();
-            assert_eq!(read(&mut guest, row.encoding), None, "{}", row.name);
-            assert!(!write(&mut guest, row.encoding, 0), "{}", row.name);
+            assert_eq!(read(&mut guest, row.encoding), None, "{row:?}");
+            assert!(!write(&mut guest, row.encoding, 0), "{row:?}");
             let own = row.encoding.iss();
             // The hypervisor's own hold the guest's PC and PSTATE, which the exception changes.
             if [ELR_EL2, SPSR_EL2].contains(&own) {
@@ -177,7 +177,7 @@ fn registers_of_el2_are_no_guests() {
             let written = take_log()
                 .into_iter()
                 .any(|event| matches!(event, Event::Write(iss, _) if iss == own));
-            assert!(!written, "{}", row.name);
+            assert!(!written, "{row:?}");
         }
     }
 }

@@ -85,7 +85,7 @@ fn both_halves_of_what_is_split_have_a_name() {
     for n in only_low {
         let reg = ALL[usize::from(*n)];
         let by_pair = PAIRS.iter().any(|row| row.2 == reg);
-        assert!(by_pair || reg.info().name.starts_with("TPIDR"), "{reg:?}");
+        assert!(by_pair || reg.name().starts_with("TPIDR"), "{reg:?}");
     }
 }
 
@@ -131,7 +131,7 @@ fn every_register_of_aarch32_alone_has_a_name_or_is_no_coprocessors() {
     let unnamed: BTreeSet<&str> = ALL
         .into_iter()
         .filter(|reg| reg.class() == Class::Deferred32 && !named.contains(&(*reg as u16)))
-        .map(|reg| reg.info().name)
+        .map(|reg| reg.name())
         .collect();
     // These are reached by MRS and MSR, banked.
     assert_eq!(
@@ -157,13 +157,13 @@ fn debug_registers_are_op0_2() {
             let Some(Twin::Row(reg, found)) = word(14, 0, 0, n, opc2).twin() else {
                 panic!("{name}{n}");
             };
-            assert_eq!((reg.info().name, found), (&*format!("{name}{n}_EL1"), part));
+            assert_eq!((reg.name(), found), (&*format!("{name}{n}_EL1"), part));
         }
         let upper = word(14, 0, 1, n, 1).twin();
         let Some(Twin::Row(reg, Part::High)) = upper else {
             panic!("DBGBXVR{n}: {upper:?}");
         };
-        assert_eq!(reg.info().name, format!("DBGBVR{n}_EL1"));
+        assert_eq!(reg.name(), format!("DBGBVR{n}_EL1"));
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Its control registers have GICv3's layout as far as they go; list registers are converted.
 
-use super::ListRegisters;
+use super::{ActivePriorities, ListRegisters};
 use crate::bits::field;
 use crate::dev::gic::v2::{Gic, gich};
 use crate::dev::gic::{CpuInterface, Taken};
@@ -27,6 +27,7 @@ const HW: u32 = 31;
 const PRIORITY_SHIFT: u32 = 3;
 
 /// Moves a field of a list register from one place to another.
+#[inline(always)]
 const fn moved(value: u64, from: u32, (to, bits): (u32, u32)) -> u64 {
     field(value, from, bits) << to
 }
@@ -40,6 +41,7 @@ const fn mask((at, bits): (u32, u32)) -> u32 {
 ///
 /// The physical INTID's ten bits hold the sender of an SGI and the request for maintenance when
 /// there is no physical interrupt, in both.
+#[inline(always)]
 const fn narrow(value: u64) -> u32 {
     let word = moved(value, 0, VIRTUAL_ID)
         | moved(value, lr::PINTID, PHYSICAL_ID)
@@ -137,10 +139,6 @@ impl ListRegisters for MemoryLists {
         (field(self.kind(), 0, 6) as u32).min(15).wrapping_add(1)
     }
 
-    fn active_priority_count(&self) -> u32 {
-        1
-    }
-
     fn traps_dir(&self) -> bool {
         false
     }
@@ -191,17 +189,13 @@ impl ListRegisters for MemoryLists {
     }
 
     /// GICv2 has one register for both groups; it counts as group 0's.
-    fn active_priority(&self, group: u32, n: u32) -> u64 {
-        match (group, n) {
-            (0, 0) => self.register(gich::APR),
-            _ => 0,
-        }
+    fn take_active_priorities(&mut self, to: &mut ActivePriorities) {
+        to[0][0] = self.register(gich::APR);
+        self.gic.write_virtual(gich::APR, 0);
     }
 
-    fn set_active_priority(&mut self, group: u32, n: u32, value: u64) {
-        if (group, n) == (0, 0) {
-            self.gic.write_virtual(gich::APR, value as u32);
-        }
+    fn set_active_priorities(&mut self, from: &ActivePriorities) {
+        self.gic.write_virtual(gich::APR, from[0][0] as u32);
     }
 
     fn misr(&self) -> u64 {

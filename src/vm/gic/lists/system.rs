@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "ICH_* registers are written by MSR")]
 
-use super::ListRegisters;
+use super::{ActivePriorities, ListRegisters};
 use crate::bits::{bit, field};
 use crate::cpu::regs;
 use crate::dev::gic::{CpuInterface, Taken, v3};
@@ -98,12 +98,6 @@ macro_rules! by_number {
             _ => 0,
         }
     };
-    (fill $value:expr, $n:expr, $($number:literal => $iss:expr),+) => {
-        match $n {
-            $($number => fill::<{ $iss }>($value),)+
-            _ => false,
-        }
-    };
     (write $value:expr, $n:expr, $($number:literal => $iss:expr),+) => {
         match $n {
             $($number => write::<{ $iss }>($value),)+
@@ -112,23 +106,48 @@ macro_rules! by_number {
     };
 }
 
-/// Gives `by_number` the list registers: CRm 12 holds the first eight, CRm 13 the rest.
-macro_rules! list_registers {
+/// Gives `by_number` the list registers from the fifth on: CRm 12 holds the first eight, CRm 13 the
+/// rest.
+macro_rules! further {
     ($($how:tt)*) => {
         by_number!($($how)*,
-            0 => ich(12, 0), 1 => ich(12, 1), 2 => ich(12, 2), 3 => ich(12, 3),
             4 => ich(12, 4), 5 => ich(12, 5), 6 => ich(12, 6), 7 => ich(12, 7),
             8 => ich(13, 0), 9 => ich(13, 1), 10 => ich(13, 2), 11 => ich(13, 3),
             12 => ich(13, 4), 13 => ich(13, 5), 14 => ich(13, 6), 15 => ich(13, 7))
     };
 }
 
-/// Gives `by_number` the active priorities: group 0 at CRm 8, group 1 at CRm 9.
+#[inline(never)]
+fn read_further(n: u32) -> u64 {
+    further!(read n)
+}
+
+#[inline(never)]
+fn write_further(n: u32, value: u64) {
+    further!(write value, n);
+}
+
+fn fill_further(n: u32, value: u64) -> bool {
+    let free = n < 16 && read_further(n) & STATE == 0;
+    if free {
+        write_further(n, value);
+    }
+    free
+}
+
+/// Does something for each number of active-priority registers that there are.
 macro_rules! active_priorities {
-    ($($how:tt)*) => {
-        by_number!($($how)*,
-            0 => ich(8, 0), 1 => ich(8, 1), 2 => ich(8, 2), 3 => ich(8, 3),
-            4 => ich(9, 0), 5 => ich(9, 1), 6 => ich(9, 2), 7 => ich(9, 3))
+    ($lists:expr, $one:ident) => {
+        // Each takes 32 of the levels that preempt: 16 or 32, 64, 128.
+        let bits = field($lists.vtr, 26, 3);
+        $one!(0);
+        if bits >= 5 {
+            $one!(1);
+        }
+        if bits >= 6 {
+            $one!(2);
+            $one!(3);
+        }
     };
 }
 
@@ -136,14 +155,6 @@ impl ListRegisters for SystemLists {
     #[inline(always)]
     fn count(&self) -> u32 {
         (field(self.vtr, 0, 5) as u32).min(15).wrapping_add(1)
-    }
-
-    fn active_priority_count(&self) -> u32 {
-        match field(self.vtr, 26, 3) {
-            0..=4 => 1,
-            5 => 2,
-            _ => 4,
-        }
     }
 
     fn traps_dir(&self) -> bool {
@@ -157,7 +168,7 @@ impl ListRegisters for SystemLists {
             regs::read::<{ ich(12, 1) }>(),
             regs::read::<{ ich(12, 2) }>(),
             regs::read::<{ ich(12, 3) }>(),
-            list_registers!(read n))
+            read_further(n))
     }
 
     #[inline(always)]
@@ -167,7 +178,7 @@ impl ListRegisters for SystemLists {
             write::<{ ich(12, 1) }>(value),
             write::<{ ich(12, 2) }>(value),
             write::<{ ich(12, 3) }>(value),
-            list_registers!(write value, n));
+            write_further(n, value));
     }
 
     #[inline(always)]
@@ -177,7 +188,7 @@ impl ListRegisters for SystemLists {
             fill::<{ ich(12, 1) }>(value),
             fill::<{ ich(12, 2) }>(value),
             fill::<{ ich(12, 3) }>(value),
-            list_registers!(fill value, n))
+            fill_further(n, value))
     }
 
     #[inline(always)]
@@ -205,12 +216,28 @@ impl ListRegisters for SystemLists {
         write::<ICH_VMCR_EL2>(value);
     }
 
-    fn active_priority(&self, group: u32, n: u32) -> u64 {
-        active_priorities!(read(group << 2) | n)
+    #[inline(always)]
+    fn take_active_priorities(&mut self, to: &mut ActivePriorities) {
+        macro_rules! one {
+            ($n:literal) => {
+                to[0][$n] = regs::read::<{ ich(8, $n) }>();
+                to[1][$n] = regs::read::<{ ich(9, $n) }>();
+                write::<{ ich(8, $n) }>(0);
+                write::<{ ich(9, $n) }>(0);
+            };
+        }
+        active_priorities!(self, one);
     }
 
-    fn set_active_priority(&mut self, group: u32, n: u32, value: u64) {
-        active_priorities!(write value, (group << 2) | n);
+    #[inline(always)]
+    fn set_active_priorities(&mut self, from: &ActivePriorities) {
+        macro_rules! one {
+            ($n:literal) => {
+                write::<{ ich(8, $n) }>(from[0][$n]);
+                write::<{ ich(9, $n) }>(from[1][$n]);
+            };
+        }
+        active_priorities!(self, one);
     }
 
     fn misr(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! The virtual CPU interface as the architecture describes it, with a guest's hands on it.
 
-use crate::vm::gic::{HwIntid, ListRegisters};
+use crate::vm::gic::{HwIntid, ListRegisters, lists::ActivePriorities};
 use std::collections::BTreeSet;
 
 const PENDING: u64 = 1 << 62;
@@ -143,10 +143,6 @@ impl ListRegisters for Cpu {
         self.lr.len() as u32
     }
 
-    fn active_priority_count(&self) -> u32 {
-        1
-    }
-
     fn traps_dir(&self) -> bool {
         self.tds
     }
@@ -185,14 +181,13 @@ impl ListRegisters for Cpu {
         self.vmcr = value;
     }
 
-    fn active_priority(&self, group: u32, n: u32) -> u64 {
-        assert_eq!(n, 0);
-        self.ap[group as usize]
+    fn take_active_priorities(&mut self, to: &mut ActivePriorities) {
+        (to[0][0], to[1][0]) = self.ap.into();
+        self.ap = [0; 2];
     }
 
-    fn set_active_priority(&mut self, group: u32, n: u32, value: u64) {
-        assert_eq!(n, 0);
-        self.ap[group as usize] = value;
+    fn set_active_priorities(&mut self, from: &ActivePriorities) {
+        self.ap = [from[0][0], from[1][0]];
     }
 
     fn misr(&self) -> u64 {

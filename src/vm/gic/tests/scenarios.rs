@@ -459,17 +459,18 @@ fn the_hosts_registers_are_the_right_ones() {
     assert_eq!((host.priority_bits(), host.version()), (5, Version::V3));
     let mut lists = host.system;
     assert_eq!((lists.count(), lists.traps_dir()), (16, true));
-    assert_eq!(lists.active_priority_count(), 1);
     fake::with(|cpu| cpu.log.clear());
     for n in 0..17 {
         lists.write(n, u64::from(n));
     }
-    lists.set_active_priority(1, 2, 7);
+    lists.set_active_priorities(&[[5, 1, 1, 1], [7, 1, 1, 1]]);
     lists.deactivate_physical(hw(27));
     let mut expected: Vec<_> = (0..16)
         .map(|n| Event::Write(ich(12 + n / 8, n % 8), u64::from(n)))
         .collect();
-    expected.push(Event::Write(ich(9, 2), 7));
+    // 5 preemption bits are 32 levels: one register each.
+    expected.push(Event::Write(ich(8, 0), 5));
+    expected.push(Event::Write(ich(9, 0), 7));
     expected.push(Event::Write(Encoding::new(3, 0, 12, 11, 1).iss(), 27));
     fake::with(|cpu| assert_eq!(cpu.log, expected));
     assert_eq!((lists.read(9), lists.read(16)), (9, 0));

@@ -33,7 +33,7 @@ pub fn run_scaled() {
 
 /// Sleeps until other VMs and vCPUs have started and sleep too.
 pub fn settle() {
-    const LONG: u64 = 200_000;
+    const LONG: u64 = 20_000_000;
     gic::enable(27);
     let taken = &block(0).taken;
     let before = taken.load(Relaxed);
