@@ -71,7 +71,7 @@ def above_limits(measured):
     if to_ready > TO_READY:
         lines.append(f"to_ready: {to_ready:,} instructions, {TO_READY:,} at most")
     if image > IMAGE:
-        lines.append(f"the image: {image:,} bytes, {IMAGE:,} at most")
+        lines.append(f"image: {image:,} bytes, {IMAGE:,} at most")
     return lines
 
 

@@ -140,6 +140,7 @@ impl Entry {
     pub const INVALID: u64 = 0;
 
     /// Reads a descriptor met at `level`; encodings that are reserved there are invalid.
+    #[inline(always)]
     pub const fn decode(word: u64, level: Level) -> Self {
         let address = Pa::new(word & OUTPUT_ADDRESS);
         let leaf = Self::Leaf(address, Attributes(word & ATTRIBUTES));

@@ -81,24 +81,32 @@ impl Map {
 
     /// Makes a tree that says in `regime` what this one says in its own.
     fn copy_for(&mut self, regime: Regime) -> Result<Tree<Va>, TableError> {
-        let mut leaves: Vec<Leaf<Va>> = Vec::new();
-        self.tree.visit(&self.owned, |leaf| leaves.push(leaf));
+        // Leaves that go on where the one before ends are mapped in one.
+        let mut runs: Vec<(Leaf<Va>, u64)> = Vec::new();
+        self.tree.visit(&self.owned, |leaf| match runs.last_mut() {
+            Some((first, bytes)) if follows(first, *bytes, &leaf) => {
+                *bytes += leaf.size.bytes();
+            }
+            _ => runs.push((leaf, leaf.size.bytes())),
+        });
         let mut copy = Tree::new(&mut self.owned, Geometry::EL2, 0)?;
-        for Leaf {
-            at,
-            to,
-            size,
-            attributes,
-        } in leaves
-        {
-            let to = PaRange::new(to, size.bytes()).ok_or(TableError::OutOfRange)?;
-            let attributes = attributes
+        for (leaf, bytes) in runs {
+            let to = PaRange::new(leaf.to, bytes).ok_or(TableError::OutOfRange)?;
+            let attributes = leaf
+                .attributes
                 .translated(self.regime, regime)
                 .expect("EL2's descriptors are of its own making");
-            copy.map(&mut self.owned, at, to, attributes, size)?;
+            copy.map(&mut self.owned, leaf.at, to, attributes, leaf.size)?;
         }
         Ok(copy)
     }
+}
+
+/// Returns whether a leaf says for the addresses behind so many bytes what `first` says for those.
+fn follows(first: &Leaf<Va>, bytes: u64, leaf: &Leaf<Va>) -> bool {
+    leaf.at.offset_from(first.at) == Some(bytes)
+        && leaf.to.offset_from(first.to) == Some(bytes)
+        && (leaf.size, leaf.attributes) == (first.size, first.attributes)
 }
 
 fn with<R>(f: impl FnOnce(&mut Map) -> R) -> R {

@@ -4,7 +4,7 @@
 
 use super::{
     gic::{Here, Kicks, lists::MemoryLists},
-    input,
+    input, interrupts,
     vcpu::Vcpu,
 };
 use crate::{
@@ -109,9 +109,9 @@ pub(super) fn write_sgir(vcpu: &Vcpu, mut lists: MemoryLists, value: u64) -> Kic
 #[inline(never)]
 fn read_distributor_v2(vcpu: &Vcpu, mut lists: MemoryLists, offset: u32, size: u32) -> u64 {
     let here = &mut Here::new(vcpu.index, &mut lists);
-    let answer = vcpu.vm.gic.lock().dist_v2_read(here, offset, size);
-    vcpu.vm.kick(answer.stale);
-    answer.value
+    interrupts::read(&vcpu.vm, here, |gic, here| {
+        gic.dist_v2_read(here, offset, size)
+    })
 }
 
 fn redistributors(

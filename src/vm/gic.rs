@@ -18,9 +18,9 @@
 //! - an edge that comes while an earlier one waits in the other vCPU's list register may be
 //!   delivered on its own, where hardware could have merged the two; none is lost;
 //! - a read of pending or active state returns what was true when the interrupt was last placed
-//!   in the list register, and names the vCPU in [`Answer::stale`]. A caller that needs the
-//!   present kicks those vCPUs, waits (lock dropped) until [`Gic::is_synced`], and reads again:
-//!   that second answer is no older than the first read, so one wait is enough.
+//!   in the list register, and names the vCPU in [`Answer::stale`]. The caller
+//!   (`vm::interrupts::read`) kicks those vCPUs, waits (lock dropped) until [`Gic::is_synced`],
+//!   and reads again: that second answer is no older than the first read, so one wait is enough.
 //!
 //! # Hardware-linked interrupts
 //!

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "what is frequent has a section of its own")]
 
 use super::{
+    Vm,
     gic::{
         Answer, Gic, Here, HwIntid, Kicks, ListRegisters, lists::MemoryLists, lists::SystemLists,
         on_lists,
@@ -70,6 +71,47 @@ fn take_nudge<L: CpuInterface + ListRegisters>(
         return Next::resume(&mut vcpu.frame);
     }
     look_up(vcpu)
+}
+
+/// Lets `f` read a guest's GIC, and once more if other CPUs know better.
+#[inline(always)]
+pub(super) fn read<L: ListRegisters>(
+    vm: &Vm,
+    here: &mut Here<'_, L>,
+    f: impl Fn(&mut Gic, &mut Here<'_, L>) -> Answer,
+) -> u64 {
+    let mut has_waited = false;
+    loop {
+        let answer = f(&mut vm.gic.lock(), here);
+        if answer.stale.is_empty() {
+            return answer.value;
+        }
+        if has_waited {
+            vm.kick(answer.stale);
+            return answer.value;
+        }
+        wait_for_sync(vm, here, answer.stale);
+        has_waited = true;
+    }
+}
+
+/// Waits until these vCPUs, each loaded on another CPU, have looked what their list registers hold:
+/// a kick makes them exit for that. Meanwhile this CPU does what others ask of it, who may be
+/// waiting likewise.
+#[inline(never)]
+fn wait_for_sync<L: ListRegisters>(vm: &Vm, here: &mut Here<'_, L>, stale: Kicks) {
+    vm.kick(stale);
+    loop {
+        let mut gic = vm.gic.lock();
+        let kicks = gic.sync(here);
+        let is_synced = gic.is_synced(stale);
+        drop(gic);
+        vm.kick(kicks);
+        if is_synced {
+            return;
+        }
+        core::hint::spin_loop();
+    }
 }
 
 #[inline(never)]
@@ -147,12 +189,10 @@ impl Vcpu {
     #[inline(always)]
     pub(super) fn read_gic(
         &mut self,
-        f: impl FnOnce(&mut Gic, &mut Here<'_, SystemLists>) -> Answer,
+        f: impl Fn(&mut Gic, &mut Here<'_, SystemLists>) -> Answer,
     ) -> u64 {
         let mut here = Here::new(self.index, &mut self.lists.system);
-        let answer = f(&mut self.vm.gic.lock(), &mut here);
-        self.vm.kick(answer.stale);
-        answer.value
+        read(&self.vm, &mut here, f)
     }
 
     /// Returns whether an interrupt waits for the guest.

@@ -100,6 +100,7 @@ impl Vcpu {
     }
 
     /// Returns the registers of vCPU `index` of a VM at reset.
+    #[inline(never)]
     fn registers(vm: &Vm, index: usize) -> SysRegs {
         let mode = vm.host.mode;
         let mut regs = SysRegs::new(mode, vm.shown);

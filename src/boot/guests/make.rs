@@ -104,7 +104,9 @@ pub fn prepare(
 }
 
 impl Prepared {
-    /// Makes the VM with its RAM filled, its first vCPU about to start.
+    /// Makes the VM with its RAM filled, its first vCPU about to start. Apart, so that what it takes of
+    /// the stack is free again when the vCPUs are made.
+    #[inline(never)]
     pub fn make(
         self,
         config: &config::Vm<'_>,

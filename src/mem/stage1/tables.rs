@@ -24,6 +24,7 @@ impl Linear {
         (offset < self.pa.size()).then(|| Pa::new(self.pa.start().as_u64() + offset))
     }
 
+    #[inline(always)]
     pub fn to_va(self, pa: Pa) -> Option<Va> {
         let offset = pa.offset_from(self.pa.start())?;
         (offset < self.pa.size()).then(|| Va::new(self.va.as_u64() + offset))
@@ -41,12 +42,12 @@ impl Owned {
         self.image.to_pa(va).or_else(|| self.heap.to_pa(va))
     }
 
+    #[inline(always)]
     fn descriptor(&self, table: Pa, index: usize) -> *mut u64 {
-        let va = self
-            .image
-            .to_va(table)
-            .or_else(|| self.heap.to_va(table))
-            .expect("a translation table lies in EL2's own memory");
+        let va = match self.image.to_va(table) {
+            Some(va) => va,
+            None => (self.heap.to_va(table)).expect("a translation table lies in EL2's own memory"),
+        };
         (va.as_u64() as *mut u64).wrapping_add(index)
     }
 }
@@ -64,12 +65,14 @@ impl Tables for Owned {
         }
     }
 
+    #[inline(always)]
     fn read(&self, table: Pa, index: usize) -> u64 {
         // SAFETY: the descriptor lies inside a table, which is mapped; the lock around the map
         // keeps others away. Volatile, since the CPU's walker reads and writes it too.
         unsafe { self.descriptor(table, index).read_volatile() }
     }
 
+    #[inline(always)]
     fn write(&mut self, table: Pa, index: usize, descriptor: u64) {
         // SAFETY: as above.
         unsafe { self.descriptor(table, index).write_volatile(descriptor) }

@@ -25,6 +25,7 @@ pub(super) struct Slot {
 
 impl Place {
     /// Returns the table that an entry for `address` in this one leads to; none below level 3.
+    #[inline(always)]
     pub fn child(self, table: Pa, address: u64) -> Option<Self> {
         Some(Self {
             table,
@@ -34,6 +35,7 @@ impl Place {
     }
 
     /// Returns the entry for `address`.
+    #[inline(always)]
     pub fn slot(self, address: u64) -> Slot {
         Slot {
             place: self,
@@ -44,16 +46,19 @@ impl Place {
 
 impl Slot {
     /// Returns the first input address the entry translates.
+    #[inline(always)]
     pub fn address(self) -> u64 {
         self.place.base + self.index as u64 * self.place.level.span()
     }
 
     /// Reads and decodes the entry.
+    #[inline(always)]
     pub fn read(self, tables: &impl Tables) -> Entry {
         Entry::decode(tables.read(self.place.table, self.index), self.place.level)
     }
 
     /// Writes the entry.
+    #[inline(always)]
     pub fn write(self, tables: &mut impl Tables, descriptor: u64) {
         tables.write(self.place.table, self.index, descriptor);
     }

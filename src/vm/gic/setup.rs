@@ -2,7 +2,7 @@
 
 use super::bank::{Bank, NOBODY, SGIS};
 use super::interface::{Face, Vcpu};
-use super::{Gic, MAX_VCPUS, MAX_VCPUS_V2, sgi};
+use super::{Gic, MAX_VCPUS, MAX_VCPUS_V2, PRIVATE, sgi};
 use crate::error::Refusal;
 use crate::refuse;
 use alloc::boxed::Box;
@@ -94,9 +94,13 @@ impl Gic {
                 return Err(refuse!("two vCPUs have the affinity {mpidr:#x}"));
             }
         }
+        // Not by way of the stack, of which they would take a third.
+        let shared: Box<[Bank]> = (0..PRIVATE).map(|_| Bank::default()).collect();
         let mut gic = Self {
             version: config.version,
-            shared: Box::new(core::array::from_fn(|_| Bank::default())),
+            shared: shared
+                .try_into()
+                .map_err(|_| refuse!("no GIC has so many interrupts"))?,
             vcpus: (0..)
                 .zip(config.affinities)
                 .map(|(n, &a)| Vcpu::new(config.version, n, a))

@@ -249,6 +249,12 @@ impl Guest {
     }
 }
 
+/// Makes this thread another CPU of the machine.
+pub fn another_cpu() {
+    fake::reset();
+    fake::with(|cpu| set_up(cpu, USUAL));
+}
+
 /// Makes a vCPU exit with a syndrome, as the vectors do.
 pub fn exit(vcpu: &mut Vcpu, esr: u64) -> Next {
     match esr >> 26 {

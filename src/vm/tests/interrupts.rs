@@ -232,3 +232,37 @@ fn a_deactivation_by_name_ends_the_physical_interrupt_too() {
     assert_eq!(conversation(), [Event::Write(icc::DIR_EL1, 20)]);
     assert_eq!(list_of(27), None);
 }
+
+/// What another vCPU has acknowledged is in a list register of its CPU, where nobody else sees it:
+/// that CPU is asked, and answers at its next exit.
+#[test]
+fn a_read_tells_what_is_so_on_another_cpu_now() {
+    const SPI: u32 = 41;
+    const BIT: u64 = 1 << (SPI - 32);
+    let mut guest = Guest::build(Build { cpus: 2, ..USUAL });
+    guest.store(GICD, 4, 2);
+    guest.store(GICD + 0x84, 4, u32::MAX.into());
+    guest.store(GICD + 0x104, 4, BIT);
+    guest.store(GICD + 0x6000 + u64::from(SPI) * 8, 8, 1);
+    guest.store(GICD + 0x204, 4, BIT);
+    let mut other = guest.another(1);
+    let vm = guest.vm.clone();
+    let is_active = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            another_cpu();
+            other.load();
+            let (n, value) = list_of(SPI).expect("it is delivered there");
+            poke(ich::lr_el2(n), value ^ 0b11 << 62);
+            is_active.wait();
+            while !vm.take_ring(1) {
+                std::thread::yield_now();
+            }
+            other.sync_interrupts();
+            other.put();
+        });
+        is_active.wait();
+        assert_eq!(guest.load(GICD + 0x304, 4), BIT, "active");
+        assert_eq!(guest.load(GICD + 0x204, 4), 0, "pending no more");
+    });
+}
