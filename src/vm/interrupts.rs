@@ -95,6 +95,9 @@ pub(super) fn read<L: ListRegisters>(
     }
 }
 
+/// How often a CPU that waits for others spins before it takes the lock again.
+const PAUSE: u32 = 64;
+
 /// Waits until these vCPUs, each loaded on another CPU, have looked what their list registers hold:
 /// a kick makes them exit for that. Meanwhile this CPU does what others ask of it, who may be
 /// waiting likewise.
@@ -110,7 +113,8 @@ fn wait_for_sync<L: ListRegisters>(vm: &Vm, here: &mut Here<'_, L>, stale: Kicks
         if is_synced {
             return;
         }
-        core::hint::spin_loop();
+        // Whoever is waited for needs the lock.
+        (0..PAUSE).for_each(|_| core::hint::spin_loop());
     }
 }
 

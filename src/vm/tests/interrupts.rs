@@ -258,6 +258,8 @@ fn a_read_tells_what_is_so_on_another_cpu_now() {
             while !vm.take_ring(1) {
                 std::thread::yield_now();
             }
+            // Time enough for a reader that does not wait.
+            (0..100_000).for_each(|_| std::thread::yield_now());
             other.sync_interrupts();
             other.put();
         });
